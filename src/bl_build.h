@@ -33,7 +33,7 @@ typedef enum {
 #define BL_BUILD_NONE (-1)
 
 /* Most steps of a build. */
-#define BL_BUILD_STEPS_MAX 64
+#define BL_BUILD_STEPS_MAX 32
 
 /* A step. "pending" in JSON: not started. A step is succeeded when exit is
  * 0, failed when it ended otherwise, running in between. */
@@ -93,7 +93,8 @@ apr_status_t bl_build_move(bl_build_t *build, bl_build_state_e to);
 const char *bl_build_to_json(const bl_build_t *build, apr_pool_t *p);
 
 /**
- * Read what bl_build_to_json wrote.
+ * Read what bl_build_to_json wrote. Fields beyond that are passed over. step
+ * is the last begun of the steps that have its name.
  *
  * @return APR_SUCCESS; APR_EGENERAL: not such a record, *out untouched
  */

@@ -50,13 +50,15 @@ const char *bl_json_text(const bl_json_t *value, apr_pool_t *p);
 apr_status_t bl_json_parse(bl_json_t **out, const char *text, apr_size_t len,
                            const char **why, apr_pool_t *p);
 
-/** NULL: no such key, or not a string. Lives as long as the value. */
+/** NULL: no such key, or not a string. Lives as long as the value, or until
+ * the key is set again. */
 const char *bl_json_string(const bl_json_t *object, const char *key);
 /** fallback: no such key, or not an integer. */
 apr_int64_t bl_json_int(const bl_json_t *object, const char *key,
                         apr_int64_t fallback);
 /** 0: no such key, null, or not a time as bl_json_set_time writes it. */
 bl_stamp_t bl_json_time(const bl_json_t *object, const char *key);
+/** Is there such a key, with a value that is not null? */
 int bl_json_has(const bl_json_t *object, const char *key);
 /** Element i of the array under key; NULL: none such. */
 bl_json_t *bl_json_element(const bl_json_t *object, const char *key,

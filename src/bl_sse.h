@@ -9,7 +9,7 @@
  *
  * E1  a frame is whole: it ends with an empty line
  * E2  no byte of a log can end a field: CR and LF in data (a log that someone
- *     damaged) become spaces
+ *     damaged) become spaces; in the text of a JSON line they are escaped
  * E3  no event is ever named "error" or "open"
  *
  * Text:  id: 1763805600123456

@@ -15,8 +15,9 @@
  *
  *     key, 2 bytes | length, 4 bytes | value
  *
- * A number is a field of 8 bytes. A string has any bytes but NUL. Fields that
- * are not known are refused: both sides are of one version.
+ * A number is a field of 8 bytes. A string has any bytes but NUL. Fields have
+ * a fixed order, and those that are not known are refused: both sides are of
+ * one version.
  *
  * W1  a message is taken whole or not at all
  * W2  nothing is trusted: each length is checked against what is there, each
@@ -83,7 +84,7 @@ typedef struct {
 typedef struct {
     apr_uint32_t max_builds; /* at once; >= 1 */
     apr_uint32_t max_queue;  /* waiting */
-    apr_uint32_t line_limit; /* bytes */
+    apr_uint32_t line_limit; /* bytes; 16 .. a third of a record's most */
 } bl_limits_t;
 
 typedef enum {

@@ -1,0 +1,129 @@
+# mod_buildlog: `make help` lists what can be made.
+# Variables: PORT, MPM, TESTS, TIME, DESTDIR, V, CC, CFLAGS, APXS.
+
+APXS   ?= apxs
+PORT   ?= 8080
+MPM    ?= event
+TESTS  ?=
+TIME   ?= 60
+MODULE ?= .libs/mod_buildlog.so
+# Objects; another directory for another kind of build (make asan).
+BUILD  ?= build
+SANITIZE ?=
+
+WARN = -std=gnu99 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+       -Wmissing-prototypes -Wformat=2 -Wvla -Wpointer-arith \
+       -Wimplicit-fallthrough -Wundef -Wno-unused-parameter
+# What this machine's httpd and APR want. Asked once, and only when something
+# is compiled: `make deps` may have to bring apxs first.
+HTTPD_FLAGS = $(eval HTTPD_FLAGS := $(shell for v in CFLAGS CPPFLAGS \
+    EXTRA_CPPFLAGS EXTRA_INCLUDES; do $(APXS) -q $$v; done))$(HTTPD_FLAGS)
+APR_LIBS = $(eval APR_LIBS := $(shell for v in APR_CONFIG APU_CONFIG; do \
+    $$($(APXS) -q $$v) --link-ld --libs; done))$(APR_LIBS)
+COMPILE = $(CC) $(HTTPD_FLAGS) $(WARN) -fvisibility=hidden -fPIC \
+          -D_GNU_SOURCE -Isrc $(SANITIZE) $(CFLAGS)
+LIBS    = -ljansson -lcrypto
+
+SRC  := mod_buildlog.c $(sort $(wildcard src/bl_*.c))
+OBJ  := $(SRC:%.c=$(BUILD)/%.o)
+# Values and stores: what unit tests and fuzz targets link against.
+CORE := $(shell t/lint/layers --files 0 1)
+UNIT := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(wildcard t/unit/*_test.c))
+FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/fuzz_*.c))
+# `make V=1` shows each command.
+Q = $(if $(V),,@)
+PARALLEL = --no-print-directory -j$$(nproc)
+
+all: $(MODULE) ## the module: .libs/mod_buildlog.so (this is the default)
+
+$(MODULE): $(OBJ)
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	$(Q)$(CC) -shared $(SANITIZE) -Wl,--as-needed,-z,relro,-z,now -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/core.a: $(CORE:%.c=$(BUILD)/%.o)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/unit/%: t/unit/%.c $(BUILD)/core.a Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -It/unit -MMD -MP -o $@ $< $(BUILD)/core.a $(LIBS) $(APR_LIBS)
+
+# A fuzz target without a fuzzer: feeds it the files of its corpus.
+$(BUILD)/replay/%: t/fuzz/%.c t/fuzz/standalone.c $(BUILD)/core.a Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -MMD -MP -o $@ $< t/fuzz/standalone.c $(BUILD)/core.a \
+	    $(LIBS) $(APR_LIBS)
+
+$(BUILD)/fuzz/%: t/fuzz/%.c $(CORE) Makefile
+	@mkdir -p $(@D)
+	@echo "  clang $<"
+	$(Q)clang -g -O1 $$($(APXS) -q EXTRA_CPPFLAGS) $$($(APXS) -q EXTRA_INCLUDES) \
+	    -D_GNU_SOURCE -Isrc -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined -o $@ $< $(CORE) $(LIBS) $(APR_LIBS)
+
+-include $(OBJ:.o=.d) $(UNIT:=.d) $(wildcard $(BUILD)/replay/*.d)
+
+deps: ## install what building and running need and is missing (Debian)
+	@t/deps.sh run
+
+deps-test: ## the same, and what the tests need in addition
+	@t/deps.sh run test
+
+run: deps ## serve the page and a demo project on http://127.0.0.1:8080/ (PORT=)
+	@$(MAKE) $(PARALLEL) all
+	@PORT=$(PORT) MODULE=$(MODULE) APXS=$(APXS) exec t/demo.sh
+
+test: deps-test ## all tests: lint, unit, the suite under each MPM
+	@t/test.sh
+
+lint: ## compilers, format, cppcheck and our own checks
+	@APXS=$(APXS) WARN='$(WARN)' t/lint/all $(MODULE)
+
+unit: $(UNIT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests and fuzz replays
+	@t/unit.sh $(UNIT) $(FUZZ:%=$(BUILD)/replay/%)
+
+suite: $(MODULE) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
+	@MODULE=$(MODULE) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)
+
+ASAN = BUILD=build/asan MODULE=build/asan/mod_buildlog.so \
+       SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer \
+       -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE'
+asan: deps-test ## unit tests and suite with AddressSanitizer and UBSan
+	@$(MAKE) $(PARALLEL) $(ASAN) all unit
+	@$(MAKE) --no-print-directory $(ASAN) suite
+
+fuzz: ## fuzz each parser for TIME=60 seconds (clang's libFuzzer)
+	@t/deps.sh run fuzz
+	@$(MAKE) $(PARALLEL) $(FUZZ:%=$(BUILD)/fuzz/%)
+	@t/fuzz.sh $(TIME) $(FUZZ:%=$(BUILD)/fuzz/%)
+
+# Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
+SHARE = $(DESTDIR)/usr/share/mod_buildlog
+install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
+	@set -eu; lib=$$($(APXS) -q LIBEXECDIR); etc=$$($(APXS) -q SYSCONFDIR); \
+	if [ -d "$$etc/mods-available" ]; then conf=$$etc/mods-available; \
+	else conf=$$etc/extra; fi; set -x; \
+	install -d "$(DESTDIR)$$lib" "$(DESTDIR)$$conf" $(SHARE); \
+	install -m 644 $(MODULE) "$(DESTDIR)$$lib/mod_buildlog.so"; \
+	echo "LoadModule buildlog_module $$lib/mod_buildlog.so" \
+	    >"$(DESTDIR)$$conf/buildlog.load"; \
+	install -m 644 conf/buildlog.conf "$(DESTDIR)$$conf"; \
+	install -m 644 conf/buildlog-full.conf $(SHARE); \
+	cp -R htdocs $(SHARE)
+
+clean: ## remove what was built (not what make deps installed)
+	rm -rf build .libs
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: all deps deps-test run test lint unit suite asan fuzz install clean help
+.DELETE_ON_ERROR:

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_buildlog.c - builds of project directories, their output live in every
+ * browser
+ *
+ * The module record and the order of its hooks; src/README.md is the map.
+ */
+#include "mod_buildlog.h"
+
+/* layer 3 */
+#include "bl_config.h"
+#include "bl_daemon.h"
+#include "bl_route.h"
+#include "bl_stream.h"
+
+static void register_hooks(apr_pool_t *p)
+{
+    bl_daemon_register_hooks(p);
+    bl_stream_register_hooks(p);
+    ap_hook_handler(bl_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+module AP_MODULE_DECLARE_DATA buildlog_module = {
+    STANDARD20_MODULE_STUFF,
+    bl_config_create_dir,
+    bl_config_merge_dir,
+    bl_config_create_server,
+    NULL, /* the server's directives are global: nothing to merge */
+    bl_config_commands,
+    register_hooks,
+    AP_MODULE_FLAG_NONE,
+};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_api.h - the answers in JSON: start a build, look at builds and projects
+ *
+ * Layer:    3 (httpd glue).
+ * Runs in:  request threads.
+ * Owns:     request bodies, their checks, the form of the answers.
+ * Not here: streams (bl_stream).
+ */
+#ifndef BL_API_H
+#define BL_API_H
+
+#include "httpd.h"
+
+#include "bl_table.h"
+
+/** POST .../build: start a build. */
+int bl_api_build(request_rec *r);
+
+/** GET .../builds/42, .../projects. */
+int bl_api_read(request_rec *r);
+
+/**
+ * Find a build that this user may see.
+ *
+ * @param row      its row; row.row is -1 when it is an old one, known by its
+ *                 log only (then row.tail is the size of the log)
+ * @param project  its real path
+ * @param json     its record
+ * @return APR_SUCCESS; APR_ENOENT: no such build, or it may not be seen
+ */
+apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
+                               const char **json, request_rec *r,
+                               apr_uint64_t build);
+
+/** Read a number of a build: decimal, no sign, no leading zero.
+ * @return 0: none */
+apr_uint64_t bl_api_read_number(const char *text);
+
+#endif /* BL_API_H */

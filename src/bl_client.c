@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_client.c - one viewer's connection in the pump
+ */
+#include "bl_client.h"
+
+/* libc */
+#include <fcntl.h>
+#include <string.h>
+/* APR */
+#include <apr_network_io.h>
+
+/* Buckets in one sendv; more only means another call. */
+#define PARTS_MAX 16
+
+bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p)
+{
+    bl_client_t *c = apr_pcalloc(p, sizeof(*c));
+
+    APR_RING_ELEM_INIT(c, link);
+    c->out = apr_brigade_create(p, buckets);
+    c->fd.p = p;
+    c->fd.desc_type = APR_POLL_SOCKET;
+    c->fd.client_data = c;
+    return c;
+}
+
+static apr_status_t poll_for(bl_client_t *c, apr_int16_t events,
+                             apr_pollset_t *pollset)
+{
+    apr_status_t rv;
+
+    if (c->polled && c->fd.reqevents == events)
+        return APR_SUCCESS;
+    if (c->polled)
+        apr_pollset_remove(pollset, &c->fd);
+    c->fd.reqevents = events;
+    rv = apr_pollset_add(pollset, &c->fd);
+    c->polled = rv == APR_SUCCESS;
+    return rv;
+}
+
+apr_status_t bl_client_open(bl_client_t *c, apr_os_sock_t fd, int send_buffer,
+                            apr_pollset_t *pollset)
+{
+    apr_status_t rv;
+
+    c->group = NULL;
+    c->at = 0;
+    c->last = 0;
+    rv = apr_os_sock_put(&c->socket, &fd, c->fd.p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    c->fd.desc.s = c->socket;
+    /* A struct that is used again believes that its socket is nonblocking
+     * already: both are told. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    apr_socket_timeout_set(c->socket, 0);
+    apr_socket_opt_set(c->socket, APR_SO_SNDBUF, send_buffer);
+    return poll_for(c, APR_POLLIN, pollset);
+}
+
+void bl_client_close(bl_client_t *c, apr_pollset_t *pollset)
+{
+    if (c->polled)
+        apr_pollset_remove(pollset, &c->fd);
+    c->polled = 0;
+    apr_brigade_cleanup(c->out);
+    /* Unread input would make close() a reset that overtakes our last bytes.
+     */
+    bl_client_listen(c);
+    apr_socket_shutdown(c->socket, APR_SHUTDOWN_WRITE);
+    apr_socket_close(c->socket);
+}
+
+void bl_client_push(bl_client_t *c, apr_bucket *bucket)
+{
+    apr_bucket *copy;
+
+    if (apr_bucket_copy(bucket, &copy) == APR_SUCCESS)
+        APR_BRIGADE_INSERT_TAIL(c->out, copy);
+}
+
+int bl_client_is_flushed(const bl_client_t *c)
+{
+    return APR_BRIGADE_EMPTY(c->out);
+}
+
+/* Take n bytes off the front. */
+static void brigade_drop(apr_bucket_brigade *bb, apr_size_t n)
+{
+    while (n > 0) {
+        apr_bucket *first = APR_BRIGADE_FIRST(bb);
+
+        if (first->length > n)
+            apr_bucket_split(first, n);
+        n -= first->length;
+        apr_bucket_delete(first);
+    }
+}
+
+apr_status_t bl_client_flush(bl_client_t *c)
+{
+    while (!APR_BRIGADE_EMPTY(c->out)) {
+        struct iovec parts[PARTS_MAX];
+        int count = PARTS_MAX;
+        apr_size_t written = 0;
+        apr_status_t rv;
+
+        rv = apr_brigade_to_iovec(c->out, parts, &count);
+        if (rv != APR_SUCCESS)
+            return rv;
+        rv = apr_socket_sendv(c->socket, parts, count, &written);
+        if (rv != APR_SUCCESS)
+            return rv;
+        brigade_drop(c->out, written);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t bl_client_want_write(bl_client_t *c, int want,
+                                  apr_pollset_t *pollset)
+{
+    return poll_for(c, want ? APR_POLLIN | APR_POLLOUT : APR_POLLIN, pollset);
+}
+
+int bl_client_listen(bl_client_t *c)
+{
+    char unwanted[1024];
+    apr_size_t len = sizeof(unwanted);
+    apr_status_t rv = apr_socket_recv(c->socket, unwanted, &len);
+
+    /* One read: who sends without end costs no more than a poll each. */
+    if (rv == APR_SUCCESS)
+        return len > 0;
+    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EINTR(rv);
+}

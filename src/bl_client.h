@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_client.h - one viewer's connection in the pump
+ *
+ * Layer:    2 (actor, pump side).
+ * Runs in:  pump thread.
+ * Owns:     the descriptor, its place in the pollset, the brigade of what was
+ *           handed over and not yet written.
+ * Not here: what to write (bl_feed), when (bl_pump).
+ *
+ * Structs are used again for later viewers: memory follows the largest number
+ * of viewers at a time, not their sum.
+ */
+#ifndef BL_CLIENT_H
+#define BL_CLIENT_H
+
+#include <apr_buckets.h>
+#include <apr_poll.h>
+#include <apr_portable.h>
+#include <apr_ring.h>
+
+#include "bl_stamp.h"
+
+typedef struct bl_client_t bl_client_t;
+struct bl_client_t {
+    APR_RING_ENTRY(bl_client_t) link; /* of the list that it is in */
+    struct bl_group_t *group;         /* pump's */
+    bl_stamp_t at; /* behind everything that was handed over */
+    int last;      /* to be closed when all is written */
+    /* bl_client.c only: */
+    apr_socket_t *socket;
+    apr_bucket_brigade *out;
+    apr_pollfd_t fd;
+    int polled; /* is in the pollset, with fd.reqevents */
+};
+APR_RING_HEAD(bl_client_ring_t, bl_client_t);
+
+/** Make a struct; for its whole life, over many viewers. */
+bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p);
+
+/**
+ * Begin with a connection: the client owns the descriptor from now on, also
+ * when this fails.
+ *
+ * @param send_buffer  bytes of SO_SNDBUF
+ */
+apr_status_t bl_client_open(bl_client_t *client, apr_os_sock_t fd,
+                            int send_buffer, apr_pollset_t *pollset);
+
+/** Close the connection and drop what was not written. */
+void bl_client_close(bl_client_t *client, apr_pollset_t *pollset);
+
+/** Hand a bucket over: it is shared, not copied. */
+void bl_client_push(bl_client_t *client, apr_bucket *bucket);
+
+/** Is there nothing left to write? */
+int bl_client_is_flushed(const bl_client_t *client);
+
+/** Write what fits. @return APR_SUCCESS: all of it; APR_EAGAIN: the socket is
+ * full; another status: the client is gone */
+apr_status_t bl_client_flush(bl_client_t *client);
+
+/** Be told when it can be written again, or no more.
+ * @return the pollset's status */
+apr_status_t bl_client_want_write(bl_client_t *client, int want,
+                                  apr_pollset_t *pollset);
+
+/** It is readable: read what nobody wants. @return 0: the client is gone */
+int bl_client_listen(bl_client_t *client);
+
+#endif /* BL_CLIENT_H */

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_config.c - the module's directives
+ *
+ * A directive is in five places, which t/lint/directives compares: the table
+ * at the end of this file, its setter, the merge, README.md and
+ * conf/buildlog-full.conf.
+ */
+#include "bl_config.h"
+
+/* libc */
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+/* APR */
+#include <apr_lib.h>
+#include <apr_strings.h>
+/* httpd */
+#include "http_core.h"
+#include "http_main.h"
+#include "mod_buildlog.h"
+/* layer 1 */
+#include "bl_table.h"
+
+#define DEFAULT_MAX_BUILDS 2
+#define DEFAULT_MAX_QUEUE 64
+#define DEFAULT_MAX_CLIENTS 10000
+#define DEFAULT_LINE_LIMIT 16384
+#define DEFAULT_BUILD_TIMEOUT apr_time_from_sec(3600)
+#define DEFAULT_IDLE_TIMEOUT apr_time_from_sec(600)
+#define DEFAULT_KILL_GRACE apr_time_from_sec(5)
+#define DEFAULT_PING apr_time_from_sec(15)
+#define DEFAULT_RETRY apr_time_from_sec(2)
+#define DEFAULT_FLUSH apr_time_from_msec(10)
+#define DEFAULT_TIME_FORMAT "%Y-%m-%d %H:%M:%S"
+#define DEFAULT_ACCEPTED "The build was accepted. Its output follows below."
+
+/* Together they fit into the rows of the table. */
+#define MAX_BUILDS_MOST 128
+#define MAX_QUEUE_MOST (BL_TABLE_LIVE_MAX - MAX_BUILDS_MOST)
+#define MAX_CLIENTS_MOST 1000000
+#define LINE_LIMIT_LEAST 256
+#define LINE_LIMIT_MOST (1024 * 1024)
+
+#define TIME_MOST apr_time_from_sec(30 * 24 * 3600)
+#define STEP_NAME_MOST 64
+#define TITLE_MOST 200
+#define MESSAGE_MOST 1000
+
+static const bl_wire_step_t default_steps[] = {
+    {"install", "yarn install"},
+    {"build", "yarn build"},
+};
+
+/* ---- creating and merging ------------------------------------------------
+ */
+
+void *bl_config_create_server(apr_pool_t *p, server_rec *s)
+{
+    bl_server_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+
+    conf->limits.max_builds = DEFAULT_MAX_BUILDS;
+    conf->limits.max_queue = DEFAULT_MAX_QUEUE;
+    conf->limits.line_limit = DEFAULT_LINE_LIMIT;
+    conf->max_clients = DEFAULT_MAX_CLIENTS;
+    return conf;
+}
+
+void *bl_config_create_dir(apr_pool_t *p, char *path)
+{
+    bl_dir_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+
+    conf->on = BL_CONF_UNSET;
+    conf->timeout = BL_CONF_UNSET;
+    conf->idle_timeout = BL_CONF_UNSET;
+    conf->kill_grace = BL_CONF_UNSET;
+    conf->ping = BL_CONF_UNSET;
+    conf->retry = BL_CONF_UNSET;
+    conf->flush = BL_CONF_UNSET;
+    return conf;
+}
+
+#define MERGE_NUMBER(member)                                                  \
+    conf->member = add->member != BL_CONF_UNSET ? add->member : base->member
+#define MERGE_POINTER(member)                                                 \
+    conf->member = add->member != NULL ? add->member : base->member
+
+void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
+{
+    const bl_dir_conf_t *base = base_conf, *add = add_conf;
+    bl_dir_conf_t *conf = apr_pcalloc(p, sizeof(*conf));
+    int i;
+
+    MERGE_NUMBER(on);
+    MERGE_NUMBER(timeout);
+    MERGE_NUMBER(idle_timeout);
+    MERGE_NUMBER(kill_grace);
+    MERGE_NUMBER(ping);
+    MERGE_NUMBER(retry);
+    MERGE_NUMBER(flush);
+    /* Lists are taken whole: a directory that says its steps says all. */
+    MERGE_POINTER(steps);
+    MERGE_POINTER(title);
+    MERGE_POINTER(pass_env);
+    MERGE_POINTER(accepted);
+    MERGE_POINTER(time_format);
+    MERGE_POINTER(allow_origin);
+    for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
+        MERGE_POINTER(messages[i]);
+    /* Variables one by one, as SetEnv does. */
+    if (base->set_env != NULL && add->set_env != NULL) {
+        conf->set_env = apr_table_copy(p, base->set_env);
+        apr_table_overlap(conf->set_env, add->set_env, APR_OVERLAP_TABLES_SET);
+    }
+    else
+        MERGE_POINTER(set_env);
+    return conf;
+}
+
+/* ---- reading -------------------------------------------------------------
+ */
+
+const bl_server_conf_t *bl_config_server(void)
+{
+    return ap_get_module_config(ap_server_conf->module_config,
+                                &buildlog_module);
+}
+
+const bl_dir_conf_t *bl_config_dir(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &buildlog_module);
+}
+
+const bl_dir_conf_t *bl_config_of_section(ap_conf_vector_t *section)
+{
+    return ap_get_module_config(section, &buildlog_module);
+}
+
+const char *bl_config_state_dir(apr_pool_t *p)
+{
+    const char *dir = bl_config_server()->state_dir;
+
+    return dir != NULL ? dir : ap_runtime_dir_relative(p, "buildlog");
+}
+
+const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
+                            apr_pool_t *p)
+{
+    if (conf->title != NULL)
+        return conf->title;
+    /* A longer name is cut where it does not matter: it is only shown. */
+    return apr_pstrndup(p, apr_filepath_name_get(project), TITLE_MOST);
+}
+
+#define VALUE(name, unset)                                                    \
+    apr_interval_time_t bl_config_##name(const bl_dir_conf_t *conf)           \
+    {                                                                         \
+        return conf->name != BL_CONF_UNSET ? conf->name : (unset);            \
+    }
+
+VALUE(timeout, DEFAULT_BUILD_TIMEOUT)
+VALUE(idle_timeout, DEFAULT_IDLE_TIMEOUT)
+VALUE(kill_grace, DEFAULT_KILL_GRACE)
+VALUE(ping, DEFAULT_PING)
+VALUE(retry, DEFAULT_RETRY)
+VALUE(flush, DEFAULT_FLUSH)
+
+const char *bl_config_time_format(const bl_dir_conf_t *conf)
+{
+    return conf->time_format != NULL ? conf->time_format : DEFAULT_TIME_FORMAT;
+}
+
+const char *bl_config_accepted(const bl_dir_conf_t *conf)
+{
+    return conf->accepted != NULL ? conf->accepted : DEFAULT_ACCEPTED;
+}
+
+const bl_wire_step_t *bl_config_steps(const bl_dir_conf_t *conf, int *count)
+{
+    if (conf->steps == NULL) {
+        *count = (int)(sizeof(default_steps) / sizeof(default_steps[0]));
+        return default_steps;
+    }
+    *count = conf->steps->nelts;
+    return (const bl_wire_step_t *)conf->steps->elts;
+}
+
+const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
+                           apr_pool_t *p)
+{
+    apr_array_header_t *env = apr_array_make(p, 8, sizeof(char *));
+    int i;
+
+    for (i = 0; conf->pass_env != NULL && i < conf->pass_env->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(conf->pass_env, i, const char *);
+        const char *value = getenv(name);
+
+        /* What BuildLogSetEnv says wins. */
+        if (value != NULL && (conf->set_env == NULL ||
+                              apr_table_get(conf->set_env, name) == NULL))
+            APR_ARRAY_PUSH(env, const char *) =
+                apr_pstrcat(p, name, "=", value, NULL);
+    }
+    if (conf->set_env != NULL) {
+        const apr_array_header_t *set = apr_table_elts(conf->set_env);
+
+        for (i = 0; i < set->nelts; i++) {
+            const apr_table_entry_t *entry =
+                &APR_ARRAY_IDX(set, i, apr_table_entry_t);
+
+            APR_ARRAY_PUSH(env, const char *) =
+                apr_pstrcat(p, entry->key, "=", entry->val, NULL);
+        }
+    }
+    *count = env->nelts;
+    return (const char **)env->elts;
+}
+
+/* ---- checks --------------------------------------------------------------
+ */
+
+static const char *wrong(cmd_parms *cmd, const char *value,
+                         const char *allowed)
+{
+    return apr_psprintf(cmd->pool, "%s: \"%s\" is not allowed; it must be %s",
+                        cmd->cmd->name, value, allowed);
+}
+
+static const char *check_global(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+}
+
+/* A project's directives say nothing in <Location> or <Files>. */
+static const char *check_directory(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, NOT_IN_LOCATION | NOT_IN_FILES);
+}
+
+static const char *take_number(apr_uint32_t *out, cmd_parms *cmd,
+                               const char *value, apr_uint32_t least,
+                               apr_uint32_t most)
+{
+    const char *error = check_global(cmd);
+    apr_int64_t n;
+    char *end;
+
+    if (error != NULL)
+        return error;
+    n = apr_strtoi64(value, &end, 10);
+    if (!apr_isdigit(value[0]) || *end != '\0' || n < (apr_int64_t)least ||
+        n > (apr_int64_t)most)
+        return wrong(cmd, value,
+                     apr_psprintf(cmd->pool, "a whole number from %u to %u",
+                                  least, most));
+    *out = (apr_uint32_t)n;
+    return NULL;
+}
+
+static const char *take_time(apr_interval_time_t *out, cmd_parms *cmd,
+                             const char *value, apr_interval_time_t least,
+                             const char *least_text)
+{
+    apr_interval_time_t time;
+
+    if (!apr_isdigit(value[0]) ||
+        ap_timeout_parameter_parse(value, &time, "s") != APR_SUCCESS ||
+        time < least || time > TIME_MOST)
+        return wrong(cmd, value,
+                     apr_pstrcat(cmd->pool, "a time from ", least_text,
+                                 " to 720h, such as 500ms, 30s (or 30), 10min "
+                                 "or 1h",
+                                 NULL));
+    *out = time;
+    return NULL;
+}
+
+static int is_variable_name(const char *name)
+{
+    const char *s;
+
+    if (!apr_isalpha(name[0]) && name[0] != '_')
+        return 0;
+    for (s = name; *s != '\0'; s++) {
+        if (!apr_isalnum(*s) && *s != '_')
+            return 0;
+    }
+    return 1;
+}
+
+/* ---- server --------------------------------------------------------------
+ */
+
+static bl_server_conf_t *server_conf(cmd_parms *cmd)
+{
+    return ap_get_module_config(cmd->server->module_config, &buildlog_module);
+}
+
+static const char *set_state_dir(cmd_parms *cmd, void *dummy,
+                                 const char *value)
+{
+    const char *error = check_global(cmd);
+    const char *path;
+
+    if (error != NULL)
+        return error;
+    path = ap_runtime_dir_relative(cmd->pool, value);
+    if (path == NULL || value[0] == '\0')
+        return wrong(cmd, value, "the path of a directory");
+    server_conf(cmd)->state_dir = path;
+    return NULL;
+}
+
+static const char *set_user(cmd_parms *cmd, void *dummy, const char *name,
+                            const char *group)
+{
+    bl_server_conf_t *conf = server_conf(cmd);
+    const char *error = check_global(cmd);
+    const struct passwd *user;
+
+    if (error != NULL)
+        return error;
+    user = getpwnam(name);
+    if (user == NULL)
+        return wrong(cmd, name, "the name of a user of this system");
+    if (user->pw_uid == 0)
+        return wrong(cmd, name, "a user other than the superuser");
+    conf->user_name = apr_pstrdup(cmd->pool, name);
+    conf->uid = user->pw_uid;
+    conf->gid = user->pw_gid;
+    if (group != NULL) {
+        const struct group *g = getgrnam(group);
+
+        if (g == NULL)
+            return wrong(cmd, group, "the name of a group of this system");
+        conf->gid = g->gr_gid;
+    }
+    return NULL;
+}
+
+static const char *set_max_builds(cmd_parms *cmd, void *dummy,
+                                  const char *value)
+{
+    return take_number(&server_conf(cmd)->limits.max_builds, cmd, value, 1,
+                       MAX_BUILDS_MOST);
+}
+
+static const char *set_max_queue(cmd_parms *cmd, void *dummy,
+                                 const char *value)
+{
+    return take_number(&server_conf(cmd)->limits.max_queue, cmd, value, 0,
+                       MAX_QUEUE_MOST);
+}
+
+static const char *set_max_clients(cmd_parms *cmd, void *dummy,
+                                   const char *value)
+{
+    return take_number(&server_conf(cmd)->max_clients, cmd, value, 0,
+                       MAX_CLIENTS_MOST);
+}
+
+static const char *set_line_limit(cmd_parms *cmd, void *dummy,
+                                  const char *value)
+{
+    return take_number(&server_conf(cmd)->limits.line_limit, cmd, value,
+                       LINE_LIMIT_LEAST, LINE_LIMIT_MOST);
+}
+
+/* ---- directory -----------------------------------------------------------
+ */
+
+static const char *set_on(cmd_parms *cmd, void *dir, int on)
+{
+    const char *error = check_directory(cmd);
+
+    if (error != NULL)
+        return error;
+    if (cmd->path == NULL && on)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                           " On: only inside <Directory>, so that nothing "
+                           "else may be built",
+                           NULL);
+    ((bl_dir_conf_t *)dir)->on = on;
+    return NULL;
+}
+
+static const char *add_step(cmd_parms *cmd, void *dir, const char *name,
+                            const char *command)
+{
+    bl_dir_conf_t *conf = dir;
+    const char *error = check_directory(cmd);
+    bl_wire_step_t *step;
+
+    if (error != NULL)
+        return error;
+    if (name[0] == '\0' || strlen(name) > STEP_NAME_MOST)
+        return wrong(cmd, name,
+                     apr_psprintf(cmd->pool, "a name of 1 to %d bytes",
+                                  STEP_NAME_MOST));
+    if (command[0] == '\0')
+        return wrong(cmd, command, "a command for /bin/sh, in quotes");
+    if (conf->steps == NULL)
+        conf->steps = apr_array_make(cmd->pool, 4, sizeof(bl_wire_step_t));
+    if (conf->steps->nelts >= BL_BUILD_STEPS_MAX)
+        return wrong(cmd, name,
+                     apr_psprintf(cmd->pool, "one of at most %d steps",
+                                  BL_BUILD_STEPS_MAX));
+    step = apr_array_push(conf->steps);
+    step->name = name;
+    step->command = command;
+    return NULL;
+}
+
+static const char *set_title(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *error = check_directory(cmd);
+
+    if (error != NULL)
+        return error;
+    if (value[0] == '\0' || strlen(value) > TITLE_MOST)
+        return wrong(
+            cmd, value,
+            apr_psprintf(cmd->pool, "a text of 1 to %d bytes", TITLE_MOST));
+    ((bl_dir_conf_t *)dir)->title = value;
+    return NULL;
+}
+
+static const char *set_timeout(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *error = check_directory(cmd);
+
+    return error != NULL ? error
+                         : take_time(&((bl_dir_conf_t *)dir)->timeout, cmd,
+                                     value, apr_time_from_msec(100), "100ms");
+}
+
+static const char *set_idle_timeout(cmd_parms *cmd, void *dir,
+                                    const char *value)
+{
+    const char *error = check_directory(cmd);
+
+    return error != NULL
+               ? error
+               : take_time(&((bl_dir_conf_t *)dir)->idle_timeout, cmd, value,
+                           apr_time_from_msec(100), "100ms");
+}
+
+static const char *set_kill_grace(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *error = check_directory(cmd);
+
+    return error != NULL ? error
+                         : take_time(&((bl_dir_conf_t *)dir)->kill_grace, cmd,
+                                     value, 0, "0s");
+}
+
+static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
+                               const char *value)
+{
+    bl_dir_conf_t *conf = dir;
+    const char *error = check_directory(cmd);
+
+    if (error != NULL)
+        return error;
+    if (!is_variable_name(name))
+        return wrong(cmd, name, "a name of letters, digits and _");
+    if (conf->set_env == NULL)
+        conf->set_env = apr_table_make(cmd->pool, 8);
+    apr_table_setn(conf->set_env, name, value);
+    return NULL;
+}
+
+static const char *add_pass_env(cmd_parms *cmd, void *dir, const char *name)
+{
+    bl_dir_conf_t *conf = dir;
+    const char *error = check_directory(cmd);
+
+    if (error != NULL)
+        return error;
+    if (!is_variable_name(name))
+        return wrong(cmd, name, "a name of letters, digits and _");
+    if (conf->pass_env == NULL)
+        conf->pass_env = apr_array_make(cmd->pool, 8, sizeof(char *));
+    APR_ARRAY_PUSH(conf->pass_env, const char *) = name;
+    return NULL;
+}
+
+static const char *set_message(cmd_parms *cmd, void *dir, const char *event,
+                               const char *text)
+{
+    bl_dir_conf_t *conf = dir;
+    bl_build_state_e state;
+
+    if (strlen(text) > MESSAGE_MOST)
+        return wrong(cmd, text,
+                     apr_psprintf(cmd->pool, "a text of at most %d bytes",
+                                  MESSAGE_MOST));
+    if (strcmp(event, "accepted") == 0)
+        conf->accepted = text;
+    else if (bl_build_state_read(&state, event) == APR_SUCCESS &&
+             bl_build_state_is_final(state))
+        conf->messages[state] = text;
+    else
+        return wrong(cmd, event,
+                     "accepted, succeeded, failed, cancelled, timed-out or "
+                     "lost");
+    return NULL;
+}
+
+/* ---- location ------------------------------------------------------------
+ */
+
+static const char *set_ping(cmd_parms *cmd, void *dir, const char *value)
+{
+    return take_time(&((bl_dir_conf_t *)dir)->ping, cmd, value,
+                     apr_time_from_msec(100), "100ms");
+}
+
+static const char *set_retry(cmd_parms *cmd, void *dir, const char *value)
+{
+    return take_time(&((bl_dir_conf_t *)dir)->retry, cmd, value,
+                     apr_time_from_msec(1), "1ms");
+}
+
+static const char *set_flush(cmd_parms *cmd, void *dir, const char *value)
+{
+    return take_time(&((bl_dir_conf_t *)dir)->flush, cmd, value, 0, "0s");
+}
+
+static const char *set_time_format(cmd_parms *cmd, void *dir,
+                                   const char *value)
+{
+    bl_stamp_local_t local;
+
+    memset(&local, 0, sizeof(local));
+    bl_stamp_local(&local, value, (bl_stamp_t)apr_time_now());
+    if (local.len == 0)
+        return wrong(cmd, value,
+                     apr_psprintf(cmd->pool,
+                                  "a format for strftime whose result has 1 "
+                                  "to %d bytes",
+                                  BL_STAMP_LOCAL_MAX));
+    ((bl_dir_conf_t *)dir)->time_format = value;
+    return NULL;
+}
+
+static const char *add_allow_origin(cmd_parms *cmd, void *dir,
+                                    const char *value)
+{
+    bl_dir_conf_t *conf = dir;
+    apr_uri_t uri;
+
+    if (apr_uri_parse(cmd->pool, value, &uri) != APR_SUCCESS ||
+        uri.scheme == NULL || uri.hostname == NULL || uri.path != NULL ||
+        uri.query != NULL || uri.fragment != NULL || uri.user != NULL)
+        return wrong(cmd, value,
+                     "an origin such as https://ci.example.org (no path, no "
+                     "wildcard)");
+    if (conf->allow_origin == NULL)
+        conf->allow_origin = apr_array_make(cmd->pool, 4, sizeof(char *));
+    APR_ARRAY_PUSH(conf->allow_origin, const char *) = value;
+    return NULL;
+}
+
+/* ---- the table ------------------------------------------------------------
+ */
+
+/* C2: neither of these allows .htaccess. */
+#define SERVER RSRC_CONF
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
+
+const command_rec bl_config_commands[] = {
+    AP_INIT_TAKE1("BuildLogStateDir", set_state_dir, NULL, SERVER,
+                  "directory of logs, history and the runner's socket"),
+    AP_INIT_TAKE12("BuildLogUser", set_user, NULL, SERVER,
+                   "user, and perhaps group, that builds run as"),
+    AP_INIT_TAKE1("BuildLogMaxBuilds", set_max_builds, NULL, SERVER,
+                  "builds at once"),
+    AP_INIT_TAKE1("BuildLogMaxQueue", set_max_queue, NULL, SERVER,
+                  "builds that may wait"),
+    AP_INIT_TAKE1("BuildLogMaxClients", set_max_clients, NULL, SERVER,
+                  "viewers at once, over all children"),
+    AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,
+                  "bytes; longer lines are stored in pieces"),
+    AP_INIT_FLAG("BuildLog", set_on, NULL, ANYWHERE,
+                 "On: this directory and those below it may be built"),
+    AP_INIT_TAKE2("BuildLogStep", add_step, NULL, ANYWHERE,
+                  "name and command of the next step"),
+    AP_INIT_TAKE1("BuildLogTitle", set_title, NULL, ANYWHERE,
+                  "name of the project on the page"),
+    AP_INIT_TAKE1("BuildLogTimeout", set_timeout, NULL, ANYWHERE,
+                  "longest time of a build"),
+    AP_INIT_TAKE1("BuildLogIdleTimeout", set_idle_timeout, NULL, ANYWHERE,
+                  "longest time of a build without output"),
+    AP_INIT_TAKE1("BuildLogKillGrace", set_kill_grace, NULL, ANYWHERE,
+                  "time from TERM to KILL"),
+    AP_INIT_TAKE2("BuildLogSetEnv", add_set_env, NULL, ANYWHERE,
+                  "variable of a build's environment and its value"),
+    AP_INIT_ITERATE("BuildLogPassEnv", add_pass_env, NULL, ANYWHERE,
+                    "variables that a build gets from httpd's environment"),
+    AP_INIT_TAKE2("BuildLogMessage", set_message, NULL, ANYWHERE,
+                  "an event and the text that is said then"),
+    AP_INIT_TAKE1("BuildLogPing", set_ping, NULL, ANYWHERE,
+                  "time between two pings to a viewer"),
+    AP_INIT_TAKE1("BuildLogRetry", set_retry, NULL, ANYWHERE,
+                  "how long a viewer waits before it reconnects"),
+    AP_INIT_TAKE1("BuildLogFlush", set_flush, NULL, ANYWHERE,
+                  "shortest time between two writes to a viewer"),
+    AP_INIT_TAKE1("BuildLogTimeFormat", set_time_format, NULL, ANYWHERE,
+                  "the stamp of text lines, for strftime"),
+    AP_INIT_ITERATE("BuildLogAllowOrigin", add_allow_origin, NULL, ANYWHERE,
+                    "origins of other sites whose pages may use this one"),
+    {NULL}};

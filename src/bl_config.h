@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_config.h - the module's directives
+ *
+ * Layer:    3 (httpd glue).
+ * Runs in:  created while the configuration is read; afterwards only read.
+ * Owns:     the directives: their names, defaults, checks and merging.
+ * Not here: what they do.
+ *
+ * C1  a wrong value stops the server with a line that names the directive, the
+ *     value and what is allowed
+ * C2  no directive is taken from .htaccess
+ */
+#ifndef BL_CONFIG_H
+#define BL_CONFIG_H
+
+#include "httpd.h"
+#include "http_config.h"
+
+#include <apr_tables.h>
+
+#include "bl_build.h"
+#include "bl_wire.h"
+
+/* Of the whole server. */
+typedef struct {
+    const char *state_dir; /* absolute; NULL: default */
+    const char *user_name; /* NULL: httpd's User and Group */
+    uid_t uid;
+    gid_t gid;
+    bl_limits_t limits;
+    apr_uint32_t max_clients;
+} bl_server_conf_t;
+
+/* Not set: inherited, and at last the default. */
+#define BL_CONF_UNSET (-1)
+
+/* Of a directory (a project) and of a location (an endpoint). Read through the
+ * functions below: they know the defaults. */
+typedef struct {
+    /* directory */
+    int on;
+    apr_array_header_t *steps; /* bl_wire_step_t; NULL: inherited */
+    const char *title;
+    apr_interval_time_t timeout;
+    apr_interval_time_t idle_timeout;
+    apr_interval_time_t kill_grace;
+    apr_table_t *set_env;                       /* NULL: none */
+    apr_array_header_t *pass_env;               /* const char *; NULL: none */
+    const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
+    /* location */
+    const char *accepted; /* BuildLogMessage accepted */
+    apr_interval_time_t ping;
+    apr_interval_time_t retry;
+    apr_interval_time_t flush;
+    const char *time_format;
+    apr_array_header_t *allow_origin; /* const char *; NULL: none */
+} bl_dir_conf_t;
+
+extern const command_rec bl_config_commands[];
+
+void *bl_config_create_server(apr_pool_t *p, server_rec *s);
+void *bl_config_create_dir(apr_pool_t *p, char *path);
+void *bl_config_merge_dir(apr_pool_t *p, void *base, void *add);
+
+/** The server's configuration, the same for all virtual hosts. */
+const bl_server_conf_t *bl_config_server(void);
+
+const bl_dir_conf_t *bl_config_dir(const request_rec *r);
+/** NULL: the section has none of our directives. */
+const bl_dir_conf_t *bl_config_of_section(ap_conf_vector_t *section);
+
+/** The state directory; made in p if it is the default one. */
+const char *bl_config_state_dir(apr_pool_t *p);
+
+/* ---- values with their defaults ----------------------------------------- */
+
+const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
+                            apr_pool_t *p);
+apr_interval_time_t bl_config_timeout(const bl_dir_conf_t *conf);
+apr_interval_time_t bl_config_idle_timeout(const bl_dir_conf_t *conf);
+apr_interval_time_t bl_config_kill_grace(const bl_dir_conf_t *conf);
+apr_interval_time_t bl_config_ping(const bl_dir_conf_t *conf);
+apr_interval_time_t bl_config_retry(const bl_dir_conf_t *conf);
+apr_interval_time_t bl_config_flush(const bl_dir_conf_t *conf);
+const char *bl_config_time_format(const bl_dir_conf_t *conf);
+const char *bl_config_accepted(const bl_dir_conf_t *conf);
+
+/** The steps: those configured, or the default ones. */
+const bl_wire_step_t *bl_config_steps(const bl_dir_conf_t *conf, int *count);
+
+/** "NAME=value" of BuildLogSetEnv and BuildLogPassEnv. */
+const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
+                           apr_pool_t *p);
+
+#endif /* BL_CONFIG_H */

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_feed.c - what viewers see: logs, read from an id on, as SSE bytes
+ *
+ * A feed keeps readers at a few places; the one that was used longest ago is
+ * given up for a new place. One of them follows the live end, the others serve
+ * viewers that catch up.
+ *
+ * The chunks made last are kept in a ring, by the id they begin behind. A
+ * viewer that is a little late finds its chunk there; one that is very late
+ * makes a reader go back to its place in the logs.
+ *
+ * ORDER         the watermark is read before the rows (T2 in bl_table.h), and
+ *               only records up to it are taken: so the ids of several logs
+ *               come out in their order
+ */
+#include "bl_feed.h"
+
+/* libc */
+#include <string.h>
+/* APR */
+#include <apr_strings.h>
+#include <apr_tables.h>
+/* layer 0 */
+#include "bl_diag.h"
+/* layer 1 */
+#include "bl_log.h"
+/* this side of layer 2 */
+#include "bl_reader.h"
+
+#define PLACES 4
+#define CHUNKS 32
+
+typedef struct {
+    bl_reader_t *reader; /* NULL: not in use */
+    bl_stamp_t gap_told; /* forgotten ids up to here were told */
+    apr_uint64_t used;   /* when, in turns of the feed */
+} place_t;
+
+typedef struct {
+    bl_stamp_t from;
+    bl_chunk_t chunk;
+    int filled;
+} kept_chunk_t;
+
+/* What the view says of the build in a row. */
+typedef enum { DENIED, ALLOWED, UNDECIDED } decision_e;
+
+typedef struct {
+    apr_uint64_t build;
+    decision_e decision;
+} decided_t;
+
+struct bl_feed_t {
+    apr_pool_t *pool;
+    apr_pool_t *scratch;
+    bl_feed_spec_t spec;
+    const char *logs_dir;
+    const bl_table_t *table;
+    apr_bucket_alloc_t *buckets;
+    bl_sse_style_t style;
+    place_t places[PLACES];
+    kept_chunk_t chunks[CHUNKS];
+    int newest; /* of chunks */
+    apr_uint64_t turns;
+    apr_array_header_t *decided; /* decided_t by row */
+    int row;                     /* of the one build; -1: not known */
+    bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
+    apr_off_t file_tail;
+    char *buf; /* where a chunk is written */
+    apr_size_t len;
+    apr_size_t cap;
+    apr_bucket *ping;
+    bl_stamp_t ping_at;
+    apr_time_t ping_time;
+};
+
+/* ---- spec ----------------------------------------------------------------
+ */
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b)
+{
+    return a->build == b->build && a->format == b->format &&
+           a->flush == b->flush && a->ping == b->ping &&
+           a->resumes == b->resumes &&
+           same_text(a->time_format, b->time_format) &&
+           same_text(a->view, b->view);
+}
+
+/* The line of a project in the view, by its first character. */
+static decision_e view_says(const char *view, const char *project)
+{
+    apr_size_t len = strlen(project);
+    const char *line = view;
+
+    while (line != NULL && *line != '\0') {
+        const char *end = strchr(line, '\n');
+
+        if (end == NULL)
+            break;
+        if ((apr_size_t)(end - line) == len + 1 &&
+            memcmp(line + 1, project, len) == 0)
+            return *line == '+' ? ALLOWED : DENIED;
+        line = end + 1;
+    }
+    return UNDECIDED;
+}
+
+static decision_e decide(bl_feed_t *f, const bl_table_row_t *row)
+{
+    const char *project;
+    decided_t *known;
+
+    while (f->decided->nelts <= row->row)
+        memset(apr_array_push(f->decided), 0, sizeof(decided_t));
+    known = &APR_ARRAY_IDX(f->decided, row->row, decided_t);
+    if (known->build == row->build)
+        return known->decision;
+    apr_pool_clear(f->scratch);
+    if (bl_table_row_text(&project, NULL, f->table, row->row, row->build,
+                          f->scratch) != APR_SUCCESS)
+        return DENIED; /* the row is another one's by now */
+    known->build = row->build;
+    known->decision = view_says(f->spec.view, project);
+    return known->decision;
+}
+
+/* ---- the bytes of a chunk ------------------------------------------------
+ */
+
+static char *room(bl_feed_t *f, apr_size_t want)
+{
+    if (f->cap - f->len < want) {
+        apr_size_t cap = f->cap * 2;
+        char *buf;
+
+        while (cap - f->len < want)
+            cap *= 2;
+        /* The old one stays in the pool: doubling wastes less than it holds,
+         * and only a line longer than all before makes it grow. */
+        buf = apr_palloc(f->pool, cap);
+        memcpy(buf, f->buf, f->len);
+        f->buf = buf;
+        f->cap = cap;
+    }
+    return f->buf + f->len;
+}
+
+static void put_event(bl_feed_t *f, const char *name, bl_stamp_t id,
+                      const char *data, apr_size_t len)
+{
+    char *at = room(f, bl_sse_event_max(strlen(name), len));
+
+    f->len += bl_sse_event(at, name, id, data, len);
+}
+
+/* @return 1: the build is over */
+static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
+{
+    if (BL_REC_IS_LINE(rec)) {
+        char *at = room(f, bl_sse_line_max(&f->style, rec->len));
+
+        f->len += bl_sse_line(at, &f->style, build, rec);
+        return 0;
+    }
+    if (f->spec.build == 0 || (rec->flags & BL_REC_END) == 0) {
+        put_event(f, "build", rec->id, rec->text, rec->len);
+        return 0;
+    }
+    /* Only the last event carries the id: who got the first but not the
+     * second comes back for it. */
+    put_event(f, "build", 0, rec->text, rec->len);
+    put_event(f, "end", rec->id, rec->text, rec->len);
+    return 1;
+}
+
+static void put_gap(bl_feed_t *f, bl_stamp_t after, bl_stamp_t from)
+{
+    char data[96];
+    int n = apr_snprintf(data, sizeof(data),
+                         "{\"after\":\"%" APR_UINT64_T_FMT
+                         "\",\"from\":\"%" APR_UINT64_T_FMT "\"}",
+                         after, from);
+
+    put_event(f, "gap", 0, data, (apr_size_t)n);
+}
+
+/* ---- readers -------------------------------------------------------------
+ */
+
+static place_t *place_at(bl_feed_t *f, bl_stamp_t at)
+{
+    place_t *oldest = &f->places[0];
+    int i;
+
+    f->turns++;
+    for (i = 0; i < PLACES; i++) {
+        place_t *place = &f->places[i];
+
+        if (place->reader != NULL && bl_reader_at(place->reader) == at) {
+            place->used = f->turns;
+            return place;
+        }
+        if (place->used < oldest->used)
+            oldest = place;
+    }
+    if (oldest->reader != NULL)
+        bl_reader_destroy(&oldest->reader);
+    oldest->reader = bl_reader_create(f->logs_dir, at, f->pool);
+    oldest->gap_told = 0;
+    oldest->used = f->turns;
+    return oldest;
+}
+
+/* ---- one build -----------------------------------------------------------
+ */
+
+/* An old build without a row: its log will not grow. */
+static apr_status_t look_at_file(bl_feed_t *f)
+{
+    bl_cursor_t *cursor;
+    bl_record_t rec;
+    apr_off_t size;
+    apr_status_t rv;
+
+    apr_pool_clear(f->scratch);
+    rv = bl_cursor_open(&cursor, f->logs_dir, f->spec.build, f->scratch);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_cursor_size(&size, cursor);
+    if (rv == APR_SUCCESS)
+        rv = bl_cursor_last(&rec, cursor, size);
+    if (rv == APR_SUCCESS) {
+        f->file_last_id = rec.id;
+        f->file_tail = bl_cursor_offset(cursor);
+    }
+    bl_cursor_close(&cursor);
+    return rv == APR_EOF ? APR_SUCCESS : rv;
+}
+
+static apr_status_t build_state(bl_table_row_t *row, bl_feed_t *f)
+{
+    apr_status_t rv;
+
+    rv = bl_table_find(row, f->table, f->spec.build, f->row);
+    if (rv == APR_SUCCESS) {
+        f->row = row->row;
+        return APR_SUCCESS;
+    }
+    if (f->file_last_id == 0) {
+        rv = look_at_file(f);
+        if (rv != APR_SUCCESS)
+            return rv;
+    }
+    memset(row, 0, sizeof(*row));
+    row->build = f->spec.build;
+    row->row = f->row = -1;
+    row->last_id = f->file_last_id;
+    row->tail = f->file_tail;
+    return APR_SUCCESS;
+}
+
+static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
+{
+    const bl_record_t *rec;
+    bl_table_row_t row;
+    apr_status_t rv;
+
+    rv = build_state(&row, f);
+    if (rv == APR_SUCCESS)
+        rv = bl_reader_name(r, f->spec.build, row.tail, 0);
+    if (rv != APR_SUCCESS)
+        return rv;
+    while (f->len < BL_FEED_CHUNK_BYTES && chunk->then == BL_CHUNK_MORE &&
+           bl_reader_peek(&rec, r, BL_STAMP_MAX) != 0) {
+        if (put_record(f, f->spec.build, rec))
+            chunk->then = BL_CHUNK_END;
+        bl_reader_take(r);
+    }
+    return APR_SUCCESS;
+}
+
+/* ---- all builds ----------------------------------------------------------
+ */
+
+/* Tell the reader which logs there are. @return 1: there is news of a project
+ * that the view does not know */
+static int name_logs(bl_feed_t *f, bl_reader_t *r)
+{
+    int i, rows = bl_table_row_count(f->table), undecided = 0;
+
+    for (i = 0; i < rows; i++) {
+        bl_table_row_t row;
+        apr_status_t rv;
+
+        if (bl_table_row_read(&row, f->table, i) != APR_SUCCESS)
+            continue;
+        if (!bl_reader_has(r, row.build)) {
+            decision_e decision;
+
+            if (row.last_id <= bl_reader_at(r))
+                continue;
+            decision = decide(f, &row);
+            if (decision == UNDECIDED)
+                undecided = 1;
+            if (decision != ALLOWED)
+                continue;
+        }
+        rv = bl_reader_name(r, row.build, row.tail, row.final);
+        if (rv != APR_SUCCESS)
+            bl_diag(BL_DIAG_ERROR, rv,
+                    "BL0301 the log of build %" APR_UINT64_T_FMT
+                    " cannot be read",
+                    row.build);
+    }
+    return undecided;
+}
+
+static void fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
+{
+    bl_stamp_t watermark = bl_table_watermark(f->table); /* T2: first */
+    bl_reader_t *r = place->reader;
+    bl_stamp_t forgotten, begin = bl_reader_at(r);
+    const bl_record_t *rec;
+    apr_uint64_t build;
+
+    if (name_logs(f, r) && f->spec.resumes) {
+        chunk->then = BL_CHUNK_AGAIN;
+        return;
+    }
+    build = bl_reader_peek(&rec, r, watermark);
+    forgotten = bl_table_forgotten(f->table);
+    if (begin != 0 && forgotten > begin && forgotten > place->gap_told) {
+        put_gap(f, begin, build != 0 ? rec->id : watermark);
+        place->gap_told = forgotten;
+    }
+    while (build != 0 && f->len < BL_FEED_CHUNK_BYTES) {
+        put_record(f, build, rec);
+        bl_reader_take(r);
+        build = bl_reader_peek(&rec, r, watermark);
+    }
+    /* What was left out is behind us too. */
+    if (build == 0)
+        bl_reader_move(r, watermark);
+}
+
+/* ---- chunks --------------------------------------------------------------
+ */
+
+static kept_chunk_t *chunk_find(bl_feed_t *f, bl_stamp_t from)
+{
+    int i, at = f->newest;
+
+    for (i = 0; i < CHUNKS; i++) {
+        kept_chunk_t *kept = &f->chunks[at];
+
+        if (kept->filled && kept->from == from)
+            return kept;
+        at = at == 0 ? CHUNKS - 1 : at - 1;
+    }
+    return NULL;
+}
+
+static void chunk_keep(bl_feed_t *f, bl_stamp_t from, const bl_chunk_t *chunk)
+{
+    kept_chunk_t *kept;
+
+    f->newest = (f->newest + 1) % CHUNKS;
+    kept = &f->chunks[f->newest];
+    if (kept->filled && kept->chunk.bucket != NULL)
+        apr_bucket_destroy(kept->chunk.bucket);
+    kept->from = from;
+    kept->chunk = *chunk;
+    kept->filled = 1;
+}
+
+int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
+{
+    bl_table_row_t row;
+
+    if (f->spec.build == 0)
+        return bl_table_watermark(f->table) > after;
+    return build_state(&row, f) == APR_SUCCESS && row.last_id > after;
+}
+
+apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
+{
+    kept_chunk_t *kept = chunk_find(f, after);
+    apr_status_t rv = APR_SUCCESS;
+    place_t *place;
+
+    if (kept != NULL) {
+        *chunk = kept->chunk;
+        return APR_SUCCESS;
+    }
+    if (!bl_feed_has_more(f, after))
+        return APR_EAGAIN;
+    place = place_at(f, after);
+    memset(chunk, 0, sizeof(*chunk));
+    f->len = 0;
+    bl_reader_turn(place->reader);
+    if (f->spec.build != 0)
+        rv = fill_build(chunk, f, place->reader);
+    else
+        fill_all(chunk, f, place);
+    if (rv != APR_SUCCESS)
+        return rv;
+    chunk->to = bl_reader_at(place->reader);
+    if (chunk->to == after && f->len == 0 && chunk->then == BL_CHUNK_MORE)
+        return APR_EAGAIN;
+    if (f->len > 0)
+        chunk->bucket =
+            apr_bucket_heap_create(f->buf, f->len, NULL, f->buckets);
+    chunk_keep(f, after, chunk);
+    return APR_SUCCESS;
+}
+
+apr_bucket *bl_feed_ping(bl_feed_t *f, bl_stamp_t at, apr_time_t now)
+{
+    char data[64] = "{\"time\":\"";
+    apr_size_t len = strlen(data);
+
+    if (f->ping != NULL && f->ping_at == at &&
+        apr_time_sec(f->ping_time) == apr_time_sec(now))
+        return f->ping;
+    if (f->ping != NULL)
+        apr_bucket_destroy(f->ping);
+    bl_stamp_write(data + len, (bl_stamp_t)now);
+    len += BL_STAMP_TEXT_LEN;
+    data[len++] = '"';
+    data[len++] = '}';
+    f->len = 0;
+    put_event(f, "ping", at, data, len);
+    f->ping = apr_bucket_heap_create(f->buf, f->len, NULL, f->buckets);
+    f->ping_at = at;
+    f->ping_time = now;
+    return f->ping;
+}
+
+/* ---- life ----------------------------------------------------------------
+ */
+
+bl_feed_t *bl_feed_create(const bl_feed_spec_t *spec, const char *logs_dir,
+                          const bl_table_t *table, apr_bucket_alloc_t *buckets,
+                          apr_pool_t *p)
+{
+    apr_pool_t *pool;
+    bl_feed_t *f;
+
+    apr_pool_create(&pool, p);
+    f = apr_pcalloc(pool, sizeof(*f));
+    f->pool = pool;
+    apr_pool_create(&f->scratch, pool);
+    f->spec = *spec;
+    f->spec.time_format = apr_pstrdup(pool, spec->time_format);
+    f->spec.view = apr_pstrdup(pool, spec->view);
+    f->logs_dir = logs_dir;
+    f->table = table;
+    f->buckets = buckets;
+    f->style.format = spec->format;
+    f->style.time_format = f->spec.time_format;
+    f->decided = apr_array_make(pool, 16, sizeof(decided_t));
+    f->row = -1;
+    f->cap = 2 * BL_FEED_CHUNK_BYTES;
+    f->buf = apr_palloc(pool, f->cap);
+    return f;
+}
+
+const bl_feed_spec_t *bl_feed_spec(const bl_feed_t *f)
+{
+    return &f->spec;
+}
+
+void bl_feed_destroy(bl_feed_t **feed)
+{
+    bl_feed_t *f = *feed;
+    int i;
+
+    *feed = NULL;
+    for (i = 0; i < CHUNKS; i++) {
+        if (f->chunks[i].filled && f->chunks[i].chunk.bucket != NULL)
+            apr_bucket_destroy(f->chunks[i].chunk.bucket);
+    }
+    if (f->ping != NULL)
+        apr_bucket_destroy(f->ping);
+    apr_pool_destroy(f->pool);
+}

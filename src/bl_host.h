@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_host.h - what the parts of the runner share
+ *
+ * Layer:    2 (actor, runner side).
+ * Runs in:  runner, its only thread.
+ * Owns:     the runner's pollset, its clock of ids, its one read buffer.
+ */
+#ifndef BL_HOST_H
+#define BL_HOST_H
+
+#include <apr_poll.h>
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <sys/types.h>
+
+#include "bl_table.h"
+
+/* One read of a pipe. */
+#define BL_HOST_READ_BYTES (64 * 1024)
+
+typedef struct {
+    const char *logs_dir;
+    const char *home; /* of the user that builds run as */
+    bl_table_t *table;
+    apr_pollset_t *pollset;
+    apr_uint32_t line_limit;     /* bytes */
+    apr_time_t now;              /* of this turn of the loop */
+    bl_stamp_t last_id;          /* the last id given (S1) */
+    char *read_buf;              /* BL_HOST_READ_BYTES */
+    int changed;                 /* something to publish; the loop clears it */
+    apr_array_header_t *keepers; /* pid_t, those that live */
+} bl_host_t;
+
+/* Something in the pollset: the client_data of its descriptor. */
+typedef struct {
+    void (*ready)(void *baton, apr_int16_t events);
+    void *baton;
+    apr_pollfd_t fd;
+    int added;
+} bl_watch_t;
+
+/** Make a watch for the input of a file; it is not in the pollset yet. */
+void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
+                   void (*ready)(void *baton, apr_int16_t events), void *baton,
+                   apr_pool_t *p);
+
+/** Put a watch into the pollset, or take it out. */
+void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on);
+
+void bl_host_add_keeper(bl_host_t *host, pid_t pid);
+void bl_host_forget_keeper(bl_host_t *host, pid_t pid);
+
+/** A keeper was killed: the runner, the next subreaper, has inherited what was
+ * below it. End all that, and wait until it is gone. */
+void bl_host_end_orphans(bl_host_t *host);
+
+#endif /* BL_HOST_H */

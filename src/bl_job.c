@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_job.c - one build in the runner, from the queue to its last record
+ *
+ * INVARIANTS    see bl_job.h
+ * DIAGNOSTICS   BL0210 begun, BL0211 ended: once a build
+ */
+#include "bl_job.h"
+
+/* libc */
+#include <string.h>
+/* APR */
+#include <apr_strings.h>
+/* layer 0 */
+#include "bl_diag.h"
+/* this side of layer 2 */
+#include "bl_keeper.h"
+#include "bl_output.h"
+
+typedef enum {
+    PHASE_QUEUED,
+    PHASE_STEPS,
+    PHASE_ENDING,
+    PHASE_WRITING,
+    PHASE_DONE
+} phase_e;
+
+struct bl_job_t {
+    apr_pool_t *pool;
+    bl_host_t *host;
+    bl_order_t *order;
+    bl_build_t *build;
+    phase_e phase;
+    bl_output_t *output;
+    int row;
+    bl_keeper_t *keeper; /* NULL: none */
+    pid_t keeper_pid;
+    bl_watch_t control;
+    apr_time_t begun;     /* by the clock of the loop; 0: not yet */
+    bl_build_state_e end; /* what the build will have ended as */
+    const char *reason;
+    int stopped; /* end and reason are from bl_job_stop */
+    const char *final_json;
+};
+
+/* ---- what the log says -------------------------------------------------- */
+
+/* The build's record as it is now, into log and table. */
+static const char *show(bl_job_t *job, unsigned flags)
+{
+    const char *json = bl_build_to_json(job->build, job->pool);
+
+    bl_output_record(job->output, flags, json);
+    /* The row becomes final only when the end is in the file. */
+    bl_table_row_set(job->host->table, job->row, 0, json);
+    job->host->changed = 1;
+    return json;
+}
+
+static const char *default_last_line(bl_build_state_e state)
+{
+    switch (state) {
+    case BL_BUILD_SUCCEEDED:
+        return "Build finished";
+    case BL_BUILD_FAILED:
+        return "Build failed";
+    case BL_BUILD_CANCELLED:
+        return "Build cancelled";
+    case BL_BUILD_TIMED_OUT:
+        return "Build timed out";
+    default:
+        return "Build lost";
+    }
+}
+
+const char *bl_job_last_line(const bl_build_t *build, const char *custom,
+                             apr_pool_t *p)
+{
+    const char *text =
+        custom != NULL ? custom : default_last_line(build->state);
+
+    if (build->reason == NULL)
+        return text;
+    return apr_pstrcat(p, text, ": ", build->reason, NULL);
+}
+
+static const char *step_reason(const bl_job_t *job,
+                               const bl_keeper_event_t *event)
+{
+    const char *name = job->build->steps[event->step].name;
+    const char *hint = "";
+
+    if (event->signal != BL_BUILD_NONE)
+        return apr_psprintf(job->pool, "step \"%s\" was ended by signal %s",
+                            name,
+                            bl_build_signal_name(event->signal, job->pool));
+    if (event->exit == 127)
+        hint = " (command not found)";
+    else if (event->exit == 126)
+        hint = " (command cannot be executed)";
+    return apr_psprintf(job->pool, "step \"%s\" exited with code %d%s", name,
+                        event->exit, hint);
+}
+
+static const char *not_started_reason(const bl_job_t *job, int step,
+                                      apr_status_t why)
+{
+    char text[128];
+
+    return apr_psprintf(job->pool,
+                        "step \"%s\" could not be started in %s: %s",
+                        job->build->steps[step].name, job->build->project,
+                        apr_strerror(why, text, sizeof(text)));
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+/* Everything is said; the job is done when it is also in the file. */
+static void write_end(bl_job_t *job)
+{
+    if (bl_output_first_pending(job->output) != 0 &&
+        bl_output_commit(job->output) != APR_SUCCESS)
+        return;
+    if (bl_table_row_set(job->host->table, job->row, 1, job->final_json) !=
+        APR_SUCCESS)
+        bl_diag(BL_DIAG_ERROR, 0,
+                "BL0212 build %" APR_UINT64_T_FMT ": record too long",
+                job->build->id);
+    job->host->changed = 1;
+    job->phase = PHASE_DONE;
+    bl_diag(BL_DIAG_INFO, 0, "BL0211 build %" APR_UINT64_T_FMT " of %s %s%s%s",
+            job->build->id, job->build->project,
+            bl_build_state_name(job->build->state),
+            job->reason != NULL ? ": " : "",
+            job->reason != NULL ? job->reason : "");
+}
+
+static void end_build(bl_job_t *job)
+{
+    bl_build_t *build = job->build;
+
+    bl_build_move(build, job->end);
+    build->reason = job->reason;
+    build->step = -1;
+    build->position = 0;
+    build->ended = bl_stamp_next(job->host->last_id, job->host->now);
+    bl_output_note(
+        job->output, 0,
+        bl_job_last_line(build, job->order->messages[job->end], job->pool));
+    job->final_json = show(job, BL_REC_END);
+    job->phase = PHASE_WRITING;
+    write_end(job);
+}
+
+static void decide(bl_job_t *job, bl_build_state_e end, const char *reason)
+{
+    if (job->stopped)
+        return;
+    job->end = end;
+    job->reason = reason;
+}
+
+static void keeper_gone(bl_job_t *job)
+{
+    bl_output_drain(job->output);
+    bl_output_detach(job->output);
+    bl_watch_set(job->host, &job->control, 0);
+    bl_host_forget_keeper(job->host, job->keeper_pid);
+    bl_keeper_close(&job->keeper);
+    job->keeper_pid = 0;
+    if (job->phase == PHASE_STEPS) {
+        /* Somebody killed it: what it kept is the runner's to end now. */
+        bl_host_end_orphans(job->host);
+        decide(job, BL_BUILD_LOST, "the process that kept it was killed");
+    }
+    end_build(job);
+}
+
+/* ---- steps -------------------------------------------------------------- */
+
+static void begin_step(bl_job_t *job, int step)
+{
+    bl_build_t *build = job->build;
+
+    build->step = step;
+    build->steps[step].started =
+        bl_stamp_next(job->host->last_id, job->host->now);
+    show(job, BL_REC_BUILD);
+    bl_output_note(
+        job->output, (unsigned)step + 1,
+        apr_pstrcat(job->pool, "$ ", job->order->steps[step].command, NULL));
+    bl_output_commit(job->output);
+    bl_keeper_run(job->keeper, step);
+}
+
+static void begin_ending(bl_job_t *job, bl_keeper_end_e how)
+{
+    job->phase = PHASE_ENDING;
+    bl_keeper_end(job->keeper, how);
+}
+
+static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
+{
+    bl_build_t *build = job->build;
+    bl_build_step_t *step;
+    int failed;
+
+    if (event->step < 0 || event->step >= build->step_count)
+        return;
+    bl_output_drain(job->output); /* J2 */
+    step = &build->steps[event->step];
+    step->ended = bl_stamp_next(job->host->last_id, job->host->now);
+    step->exit = event->exit;
+    step->signal = event->signal;
+    build->exit = event->exit;
+    build->signal = event->signal;
+    failed = event->what == BL_KEEPER_NOT_STARTED || event->exit != 0;
+    if (event->what == BL_KEEPER_NOT_STARTED)
+        decide(job, BL_BUILD_FAILED,
+               not_started_reason(job, event->step, event->error));
+    else if (failed)
+        decide(job, BL_BUILD_FAILED, step_reason(job, event));
+    if (job->phase != PHASE_STEPS)
+        bl_output_commit(job->output); /* already told to end */
+    else if (!failed && event->step + 1 < build->step_count)
+        begin_step(job, event->step + 1);
+    else
+        begin_ending(job, BL_KEEPER_END_CLEAN);
+}
+
+static void keeper_ready(void *baton, apr_int16_t events)
+{
+    bl_job_t *job = baton;
+    bl_keeper_event_t event;
+
+    while (job->keeper != NULL &&
+           bl_keeper_next(&event, job->keeper) == APR_SUCCESS) {
+        switch (event.what) {
+        case BL_KEEPER_ENDED:
+        case BL_KEEPER_NOT_STARTED:
+            step_over(job, &event);
+            break;
+        case BL_KEEPER_LEFT_BEHIND:
+            bl_output_note(
+                job->output, 0,
+                apr_psprintf(job->pool,
+                             event.count == 1
+                                 ? "%d process that the build left behind was "
+                                   "ended"
+                                 : "%d processes that the build left behind "
+                                   "were ended",
+                             event.count));
+            break;
+        case BL_KEEPER_GONE:
+            keeper_gone(job);
+            break;
+        }
+    }
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+void bl_job_start(bl_job_t *job)
+{
+    bl_build_t *build = job->build;
+    char text[128];
+    apr_status_t rv;
+
+    build->position = 0;
+    bl_build_move(build, BL_BUILD_RUNNING);
+    build->started = bl_stamp_next(job->host->last_id, job->host->now);
+    job->begun = job->host->now;
+    job->phase = PHASE_STEPS;
+    rv = bl_keeper_start(&job->keeper, job->order, job->pool);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv,
+                "BL0213 build %" APR_UINT64_T_FMT ": no process for it",
+                build->id);
+        decide(job, BL_BUILD_FAILED,
+               apr_psprintf(job->pool, "no process could be started: %s",
+                            apr_strerror(rv, text, sizeof(text))));
+        end_build(job);
+        return;
+    }
+    bl_diag(BL_DIAG_INFO, 0, "BL0210 build %" APR_UINT64_T_FMT " of %s begins",
+            build->id, build->project);
+    job->keeper_pid = bl_keeper_pid(job->keeper);
+    bl_host_add_keeper(job->host, job->keeper_pid);
+    bl_watch_file(&job->control, bl_keeper_control(job->keeper), keeper_ready,
+                  job, job->pool);
+    bl_watch_set(job->host, &job->control, 1);
+    bl_output_attach(job->output, bl_keeper_stdout(job->keeper),
+                     bl_keeper_stderr(job->keeper));
+    begin_step(job, 0);
+}
+
+void bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason)
+{
+    /* Once the last step is over its result stands. */
+    if (job->stopped || job->phase >= PHASE_ENDING)
+        return;
+    decide(job, state, apr_pstrdup(job->pool, reason));
+    job->stopped = 1;
+    if (job->phase == PHASE_QUEUED)
+        end_build(job);
+    else
+        begin_ending(job, BL_KEEPER_END_NOW);
+}
+
+static const char *duration(apr_interval_time_t time, apr_pool_t *p)
+{
+    apr_int64_t s = apr_time_sec(time);
+
+    if (s > 0 && s % 3600 == 0)
+        return apr_psprintf(p, "%" APR_INT64_T_FMT " h", s / 3600);
+    if (s > 0 && s % 60 == 0)
+        return apr_psprintf(p, "%" APR_INT64_T_FMT " min", s / 60);
+    if (time % APR_USEC_PER_SEC == 0)
+        return apr_psprintf(p, "%" APR_INT64_T_FMT " s", s);
+    return apr_psprintf(p, "%" APR_INT64_T_FMT " ms",
+                        (apr_int64_t)apr_time_as_msec(time));
+}
+
+/* @return when the next of the two limits is reached */
+static apr_time_t check_limits(bl_job_t *job)
+{
+    const bl_order_t *order = job->order;
+    apr_time_t quiet_since = bl_output_last_read(job->output);
+    apr_time_t deadline = job->begun + order->timeout, idle_deadline;
+
+    if (quiet_since < job->begun)
+        quiet_since = job->begun;
+    idle_deadline = quiet_since + order->idle_timeout;
+    if (job->host->now >= deadline)
+        bl_job_stop(job, BL_BUILD_TIMED_OUT,
+                    apr_pstrcat(job->pool, "not over after ",
+                                duration(order->timeout, job->pool), NULL));
+    else if (job->host->now >= idle_deadline)
+        bl_job_stop(job, BL_BUILD_TIMED_OUT,
+                    apr_pstrcat(job->pool, "no output for ",
+                                duration(order->idle_timeout, job->pool),
+                                NULL));
+    return deadline < idle_deadline ? deadline : idle_deadline;
+}
+
+apr_time_t bl_job_tick(bl_job_t *job)
+{
+    apr_time_t next, limit;
+
+    if (job->phase == PHASE_DONE)
+        return job->host->now + apr_time_from_sec(60);
+    next = bl_output_tick(job->output);
+    if (job->phase == PHASE_WRITING)
+        write_end(job);
+    if (job->phase != PHASE_STEPS)
+        return next;
+    limit = check_limits(job);
+    return limit < next ? limit : next;
+}
+
+static bl_build_t *make_build(const bl_job_t *job, apr_uint64_t id,
+                              apr_uint32_t position)
+{
+    const bl_order_t *order = job->order;
+    bl_build_t *build = apr_pcalloc(job->pool, sizeof(*build));
+    int i;
+
+    build->id = id;
+    build->project = order->project;
+    build->title = order->title;
+    build->user = order->user;
+    build->state = BL_BUILD_QUEUED;
+    build->position = position;
+    build->step = -1;
+    build->step_count = order->step_count;
+    build->steps = apr_pcalloc(job->pool, sizeof(bl_build_step_t) *
+                                              (apr_size_t)order->step_count);
+    for (i = 0; i < order->step_count; i++) {
+        build->steps[i].name = order->steps[i].name;
+        build->steps[i].exit = BL_BUILD_NONE;
+        build->steps[i].signal = BL_BUILD_NONE;
+    }
+    build->exit = BL_BUILD_NONE;
+    build->signal = BL_BUILD_NONE;
+    build->created = bl_stamp_next(job->host->last_id, job->host->now);
+    return build;
+}
+
+/* The default environment, where the order does not say otherwise. */
+static void add_environment(bl_job_t *job)
+{
+    apr_pool_t *p = job->pool;
+    const char *base[] = {
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+        apr_pstrcat(p, "HOME=", job->host->home, NULL),
+        "LANG=C.UTF-8",
+        "CI=true",
+        "FORCE_COLOR=1",
+        apr_psprintf(p, "BUILDLOG_ID=%" APR_UINT64_T_FMT, job->build->id),
+        apr_pstrcat(p, "BUILDLOG_PROJECT=", job->build->project, NULL),
+    };
+    int base_count = (int)(sizeof(base) / sizeof(base[0]));
+    int given = job->order->env_count, count = 0, i, j;
+    const char **env =
+        apr_pcalloc(p, sizeof(char *) * (apr_size_t)(given + base_count));
+
+    for (i = 0; i < base_count; i++) {
+        apr_size_t name = (apr_size_t)(strchr(base[i], '=') + 1 - base[i]);
+
+        for (j = 0; j < given; j++) {
+            if (strncmp(job->order->env[j], base[i], name) == 0)
+                break;
+        }
+        if (j == given)
+            env[count++] = base[i];
+    }
+    for (j = 0; j < given; j++)
+        env[count++] = job->order->env[j];
+    job->order->env = env;
+    job->order->env_count = count;
+}
+
+/* The order stands in a message that is gone when the reply is sent; the
+ * message's own writer and reader make the copy. */
+static apr_status_t copy_order(bl_order_t **out, const bl_order_t *order,
+                               apr_pool_t *p)
+{
+    bl_wire_frame_t frame;
+    const char *text;
+    apr_size_t len, need;
+    apr_status_t rv;
+
+    rv = bl_wire_order_write(&text, &len, order, p);
+    if (rv == APR_SUCCESS)
+        rv = bl_wire_frame_read(&frame, &need, text, len);
+    if (rv == APR_SUCCESS)
+        rv = bl_wire_order_read(out, &frame, p);
+    return rv;
+}
+
+apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
+                           const bl_order_t *order, apr_uint32_t position,
+                           apr_pool_t *p)
+{
+    apr_pool_t *pool;
+    bl_job_t *job;
+    apr_status_t rv;
+
+    apr_pool_create(&pool, p);
+    job = apr_pcalloc(pool, sizeof(*job));
+    job->pool = pool;
+    job->host = host;
+    rv = copy_order(&job->order, order, pool);
+    if (rv != APR_SUCCESS)
+        goto leave;
+    job->build = make_build(job, id, position);
+    add_environment(job);
+    rv = bl_output_create(&job->output, host, job->build, pool);
+    if (rv != APR_SUCCESS)
+        goto leave;
+    rv = bl_table_row_add(host->table, &job->row, id, job->build->project,
+                          bl_build_to_json(job->build, pool));
+    if (rv == APR_SUCCESS) {
+        bl_output_set_row(job->output, job->row);
+        show(job, BL_REC_BUILD);
+        rv = bl_output_commit(job->output);
+        /* A build that cannot be written down is refused, not begun. */
+        if (rv != APR_SUCCESS)
+            bl_table_row_drop(host->table, job->row);
+    }
+    if (rv != APR_SUCCESS)
+        bl_output_discard(job->output);
+
+leave:
+    if (rv != APR_SUCCESS)
+        apr_pool_destroy(pool);
+    else
+        *out = job;
+    return rv;
+}
+
+void bl_job_destroy(bl_job_t **job)
+{
+    apr_pool_t *pool = (*job)->pool;
+
+    *job = NULL;
+    apr_pool_destroy(pool);
+}
+
+const bl_build_t *bl_job_build(const bl_job_t *job)
+{
+    return job->build;
+}
+
+void bl_job_set_position(bl_job_t *job, apr_uint32_t position)
+{
+    if (job->build->position == position)
+        return;
+    job->build->position = position;
+    show(job, BL_REC_BUILD);
+    bl_output_commit(job->output);
+}
+
+int bl_job_is_queued(const bl_job_t *job)
+{
+    return job->phase == PHASE_QUEUED;
+}
+
+int bl_job_is_done(const bl_job_t *job)
+{
+    return job->phase == PHASE_DONE;
+}
+
+bl_stamp_t bl_job_first_pending(const bl_job_t *job)
+{
+    return bl_output_first_pending(job->output);
+}

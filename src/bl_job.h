@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_job.h - one build in the runner, from the queue to its last record
+ *
+ * Layer:    2 (actor, runner side).
+ * Runs in:  runner, its only thread.
+ * Owns:     the build's record and state, the order of its steps, its time
+ *           limits, what the runner itself says in its log.
+ * Not here: which build may start (bl_runner), its processes (bl_keeper), its
+ *           output (bl_output).
+ *
+ *     QUEUED --start--> STEPS --last step over, or stop--> ENDING
+ *        |                                                    |
+ *        |                               keeper gone, all read|
+ *        +--stop---------------------------------> WRITING <--+
+ *                                                     | the end is in the log
+ *                                                    DONE
+ *
+ * J1  every build has exactly one final state, and its log ends with it
+ * J2  a step's header stands behind all output of the step before
+ */
+#ifndef BL_JOB_H
+#define BL_JOB_H
+
+#include "bl_build.h"
+#include "bl_host.h"
+#include "bl_wire.h"
+
+typedef struct bl_job_t bl_job_t;
+
+/**
+ * Take an order: create the log, begin it, show the build in the table.
+ *
+ * @param order     copied
+ * @param position  in the queue, from 1
+ * @param p         parent of the job's own pool
+ * @return APR_SUCCESS; APR_EEXIST: take another id; APR_ENOSPC,
+ *         APR_ENAMETOOLONG: see bl_table_row_add; an I/O status
+ */
+apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
+                           const bl_order_t *order, apr_uint32_t position,
+                           apr_pool_t *p);
+
+/** The build's record; the job changes it. */
+const bl_build_t *bl_job_build(const bl_job_t *job);
+
+/** Tell the place in the queue, if it is another one. */
+void bl_job_set_position(bl_job_t *job, apr_uint32_t position);
+
+/** Leave the queue: fork the keeper, begin the first step. */
+void bl_job_start(bl_job_t *job);
+
+/**
+ * End the build before its time. The first reason counts.
+ *
+ * @param state   BL_BUILD_CANCELLED or BL_BUILD_TIMED_OUT
+ * @param reason  for people; copied
+ */
+void bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason);
+
+int bl_job_is_queued(const bl_job_t *job);
+int bl_job_is_done(const bl_job_t *job);
+
+/** Id of the first record that waits to be written; 0: none waits. */
+bl_stamp_t bl_job_first_pending(const bl_job_t *job);
+
+/** Do what is due at host->now.
+ * @return when to be called next at the latest */
+apr_time_t bl_job_tick(bl_job_t *job);
+
+void bl_job_destroy(bl_job_t **job);
+
+/**
+ * The last line of a log: "Build finished", "Build failed: step ...".
+ *
+ * @param build   in its final state
+ * @param custom  the configured text of this state; NULL: the default
+ */
+const char *bl_job_last_line(const bl_build_t *build, const char *custom,
+                             apr_pool_t *p);
+
+#endif /* BL_JOB_H */

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_kept.c - what runs inside a keeper process
+ *
+ * INVARIANTS    K1 nothing of the build lives when the keeper has exited
+ *               K2 no descriptor but 0, 1 and 2 reaches a step
+ *               K3 a step has default signal dispositions and an empty mask
+ * DIAGNOSTICS   what goes wrong is told to the runner, which writes the log
+ */
+#include "bl_kept.h"
+
+/* libc */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* APR */
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <apr_thread_proc.h>
+/* layer 1 */
+#include "bl_tree.h"
+
+/* Where the descriptors stand in the keeper; all above are closed. */
+enum { FD_CONTROL = 3, FD_OUT, FD_ERR, FD_NULL, FD_FIRST_UNUSED };
+
+/* Processes that a step left behind may end by themselves for so long: a
+ * shell's last background job, a compiler server that was told to stop. */
+#define LINGER_TIME apr_time_from_msec(300)
+
+/* Between two looks at /proc while waiting for processes to go. */
+#define LOOK_TIME apr_time_from_msec(20)
+
+typedef struct {
+    const bl_order_t *order;
+    const char **env; /* NULL-terminated */
+    apr_pool_t *pool;
+    apr_pool_t *scratch; /* cleared for each use */
+    pid_t step_pid;      /* 0: none runs */
+    int step;
+    int ending; /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
+} kept_t;
+
+static void on_signal(int sig)
+{
+    /* Only so that poll() returns, and that a step starts with the default:
+     * an ignored signal would stay ignored over exec (K3). */
+}
+
+static void tell(const kept_t *kept, int what, int value)
+{
+    bl_kept_message_t message;
+
+    memset(&message, 0, sizeof(message));
+    message.what = what;
+    message.step = kept->step;
+    message.value = value;
+    send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
+}
+
+/* ---- steps ------------------------------------------------------------- */
+
+static void child_failed(apr_pool_t *p, apr_status_t rv, const char *what)
+{
+    /* In the child, between fork and exec: stderr is the build's by now, or
+     * still the server's; either is the right place. */
+    char text[256], reason[128];
+    int n = apr_snprintf(text, sizeof(text), "%s: %s\n", what,
+                         apr_strerror(rv, reason, sizeof(reason)));
+
+    if (write(2, text, (size_t)n) < 0)
+        return;
+}
+
+static apr_file_t *file_of(int fd, apr_int32_t flags, apr_pool_t *p)
+{
+    apr_file_t *file = NULL;
+    apr_os_file_t os = fd;
+
+    apr_os_file_put(&file, &os, flags, p);
+    return file;
+}
+
+static void set_limit(apr_procattr_t *attr, apr_int32_t what,
+                      const bl_wire_rlimit_t *limit)
+{
+    struct rlimit r;
+
+    if (!limit->set)
+        return;
+    r.rlim_cur = limit->soft == APR_UINT64_MAX ? RLIM_INFINITY : limit->soft;
+    r.rlim_max = limit->hard == APR_UINT64_MAX ? RLIM_INFINITY : limit->hard;
+    apr_procattr_limit_set(attr, what, &r);
+}
+
+static apr_status_t start_step(kept_t *kept)
+{
+    const bl_wire_step_t *step = &kept->order->steps[kept->step];
+    const char *args[] = {"/bin/sh", "-c", step->command, NULL};
+    apr_pool_t *p = kept->scratch;
+    apr_procattr_t *attr;
+    apr_proc_t proc;
+    apr_status_t rv;
+
+    apr_pool_clear(p);
+    rv = apr_procattr_create(&attr, p);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_child_in_set(
+            attr, file_of(FD_NULL, APR_FOPEN_READ, p), NULL);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_child_out_set(
+            attr, file_of(FD_OUT, APR_FOPEN_WRITE, p), NULL);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_child_err_set(
+            attr, file_of(FD_ERR, APR_FOPEN_WRITE, p), NULL);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_dir_set(attr, kept->order->project);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_cmdtype_set(attr, APR_PROGRAM);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_error_check_set(attr, 1);
+    if (rv == APR_SUCCESS)
+        rv = apr_procattr_child_errfn_set(attr, child_failed);
+    if (rv != APR_SUCCESS)
+        return rv;
+    set_limit(attr, APR_LIMIT_CPU, &kept->order->rlimits[BL_WIRE_RLIMIT_CPU]);
+    set_limit(attr, APR_LIMIT_MEM, &kept->order->rlimits[BL_WIRE_RLIMIT_MEM]);
+    set_limit(attr, APR_LIMIT_NPROC,
+              &kept->order->rlimits[BL_WIRE_RLIMIT_NPROC]);
+    rv = apr_proc_create(&proc, args[0], args, kept->env, attr, p);
+    if (rv == APR_SUCCESS)
+        kept->step_pid = proc.pid;
+    return rv;
+}
+
+static void run_step(kept_t *kept, int step)
+{
+    apr_status_t rv;
+
+    kept->step = step;
+    rv = start_step(kept);
+    if (rv != APR_SUCCESS)
+        tell(kept, BL_KEPT_NOT_STARTED, rv);
+}
+
+/* As subreaper the keeper is the parent of everything that was orphaned below
+ * it: all are reaped here, in one place, so that no wait steals a status. */
+static void reap(kept_t *kept)
+{
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == kept->step_pid) {
+            kept->step_pid = 0;
+            tell(kept, BL_KEPT_ENDED, status);
+        }
+    }
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+static int signal_all(kept_t *kept, int sig)
+{
+    apr_pool_clear(kept->scratch);
+    return bl_tree_signal(getpid(), sig, NULL, NULL, kept->scratch);
+}
+
+/* Wait until nothing is left, at most so long. @return what is left */
+static int wait_for_all(kept_t *kept, apr_interval_time_t time)
+{
+    apr_time_t deadline = apr_time_now() + time;
+    int left;
+
+    for (;;) {
+        reap(kept);
+        left = signal_all(kept, 0);
+        if (left == 0 || apr_time_now() >= deadline)
+            return left;
+        apr_sleep(LOOK_TIME);
+    }
+}
+
+static void end_all(kept_t *kept)
+{
+    int left;
+
+    if (kept->ending == BL_KEPT_END_CLEAN) {
+        left = wait_for_all(kept, LINGER_TIME);
+        if (left > 0)
+            tell(kept, BL_KEPT_LEFT_BEHIND, left);
+    }
+    signal_all(kept, SIGTERM);
+    /* A stopped process takes TERM only when it goes on. */
+    signal_all(kept, SIGCONT);
+    wait_for_all(kept, kept->order->kill_grace);
+    /* Stop all first: what is stopped forks no more while the others are
+     * killed. Again until a look at /proc finds nothing (K1). */
+    while (signal_all(kept, SIGSTOP) > 0) {
+        signal_all(kept, SIGKILL);
+        wait_for_all(kept, LOOK_TIME);
+    }
+    reap(kept);
+}
+
+/* ---- the process ------------------------------------------------------- */
+
+static void take_message(kept_t *kept)
+{
+    bl_kept_message_t message;
+    ssize_t n = recv(FD_CONTROL, &message, sizeof(message), MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n != (ssize_t)sizeof(message)) {
+        kept->ending = BL_KEPT_END_NOW; /* the runner is gone */
+        return;
+    }
+    if (message.what != BL_KEPT_RUN)
+        kept->ending = message.what;
+    else if (kept->step_pid == 0)
+        run_step(kept, message.step);
+}
+
+static void keep(kept_t *kept)
+{
+    struct pollfd control = {FD_CONTROL, POLLIN, 0};
+    sigset_t none, child;
+
+    sigemptyset(&none);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    while (kept->ending == 0) {
+        /* SIGCHLD may come only inside ppoll, so that none is missed between
+         * reaping and sleeping. */
+        sigprocmask(SIG_BLOCK, &child, NULL);
+        reap(kept);
+        ppoll(&control, 1, NULL, &none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* K3: inherited by steps */
+        if (control.revents != 0)
+            take_message(kept);
+    }
+    end_all(kept);
+}
+
+/* Bring the descriptors to their places and close all others (K2). */
+static void settle_descriptors(int control, int out, int err)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    /* First out of the way of the places, then down to them. */
+    int c = fcntl(control, F_DUPFD_CLOEXEC, 64);
+    int o = fcntl(out, F_DUPFD_CLOEXEC, 64);
+    int e = fcntl(err, F_DUPFD_CLOEXEC, 64);
+    int n = fcntl(null, F_DUPFD_CLOEXEC, 64);
+
+    if (c < 0 || o < 0 || e < 0 || n < 0)
+        _exit(1);
+    dup3(c, FD_CONTROL, O_CLOEXEC);
+    dup3(o, FD_OUT, O_CLOEXEC);
+    dup3(e, FD_ERR, O_CLOEXEC);
+    dup3(n, FD_NULL, O_CLOEXEC);
+    close_range(FD_FIRST_UNUSED, ~0U, 0);
+}
+
+static void settle_signals(void)
+{
+    struct sigaction action;
+    sigset_t none;
+    int sig;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    for (sig = 1; sig < NSIG; sig++)
+        sigaction(sig, &action, NULL);
+    action.sa_handler = on_signal;
+    sigaction(SIGCHLD, &action, NULL);
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void bl_kept_main(const bl_order_t *order, int control, int out, int err)
+{
+    kept_t kept;
+    int i;
+
+    settle_signals();
+    settle_descriptors(control, out, err);
+    setsid();
+    prctl(PR_SET_NAME, "buildlog-keeper");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    umask(022);
+
+    memset(&kept, 0, sizeof(kept));
+    kept.order = order;
+    /* A pool of its own: those of the runner have cleanups that are not the
+     * keeper's to run. */
+    apr_pool_create(&kept.pool, NULL);
+    apr_pool_create(&kept.scratch, kept.pool);
+    kept.env = apr_pcalloc(kept.pool, sizeof(char *) *
+                                          ((apr_size_t)order->env_count + 1));
+    for (i = 0; i < order->env_count; i++)
+        kept.env[i] = order->env[i];
+    keep(&kept);
+    _exit(0);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_log.h - the log file of one build: append and follow
+ *
+ * Layer:    1 (store). APR only, no httpd.h.
+ * Runs in:  writer: runner only. cursor: any thread, one thread per cursor.
+ * Owns:     the files below logs/, their names, how they grow, how a place in
+ *           one is found.
+ * Not here: the format of a record (bl_record), how far readers may look
+ *           (bl_table: the published tail).
+ *
+ * A log is a row of records whose ids grow strictly. A cursor stands between
+ * two records and moves forwards, up to a tail that its owner names.
+ *
+ *      0              cursor            tail (published)      end of file
+ *      |---- records ---|---- to send ----|-- maybe unfinished --|
+ */
+#ifndef BL_LOG_H
+#define BL_LOG_H
+
+#include <apr_errno.h>
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "bl_record.h"
+
+typedef struct bl_log_t bl_log_t;
+typedef struct bl_cursor_t bl_cursor_t;
+
+/* ---- writer (runner) -------------------------------------------------- */
+
+/**
+ * Create the log of a build.
+ *
+ * @param dir  the logs directory; lives as long as p
+ * @return APR_SUCCESS; APR_EEXIST: that build has one already; an I/O status
+ */
+apr_status_t bl_log_create(bl_log_t **out, const char *dir, apr_uint64_t build,
+                           apr_pool_t *p);
+
+/**
+ * Open a log that an earlier runner left, to end it. What stands behind its
+ * last whole record is cut off.
+ *
+ * @return APR_SUCCESS, an I/O status
+ */
+apr_status_t bl_log_reopen(bl_log_t **out, const char *dir, apr_uint64_t build,
+                           apr_pool_t *p);
+
+/** Put a record into the batch; nothing is written yet. rec->id must be
+ * greater than that of the record before. */
+void bl_log_add(bl_log_t *log, const bl_record_t *rec);
+
+/**
+ * Write the batch, whole. On failure the file is as before the call and the
+ * batch is kept: call again later.
+ *
+ * @return APR_SUCCESS (also with an empty batch); an I/O status
+ */
+apr_status_t bl_log_commit(bl_log_t *log);
+
+/** Is there anything that was added and not committed? */
+int bl_log_pending(const bl_log_t *log);
+
+/** Bytes committed. */
+apr_off_t bl_log_tail(const bl_log_t *log);
+
+/** Id of the last record committed; 0: none. */
+bl_stamp_t bl_log_last_id(const bl_log_t *log);
+
+void bl_log_close(bl_log_t **log);
+
+/**
+ * Replaces write(2) for all logs of this process: for tests that let it fail.
+ *
+ * @param fn  NULL: write(2) again
+ */
+typedef apr_ssize_t (*bl_log_write_fn)(int fd, const void *buf,
+                                       apr_size_t len);
+void bl_log_set_write(bl_log_write_fn fn);
+
+/* ---- cursor ------------------------------------------------------------ */
+
+/** @return APR_SUCCESS, the cursor before the first record; APR_ENOENT: no
+ * such log; an I/O status */
+apr_status_t bl_cursor_open(bl_cursor_t **out, const char *dir,
+                            apr_uint64_t build, apr_pool_t *p);
+
+/** Bytes that the file has now: a tail for logs that grow no more. */
+apr_status_t bl_cursor_size(apr_off_t *size, bl_cursor_t *c);
+
+/**
+ * Stand before the first record with an id greater than after. By binary
+ * search: a few reads, however long the log.
+ *
+ * @return APR_SUCCESS (at the tail if there is none); an I/O status
+ */
+apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail);
+
+/**
+ * The id behind which the last count lines of the log stand; 0: all of it.
+ * The cursor is somewhere afterwards.
+ */
+apr_status_t bl_cursor_seek_tail(bl_stamp_t *after, bl_cursor_t *c,
+                                 apr_uint32_t count, apr_off_t tail);
+
+/**
+ * Read the next record below the tail.
+ *
+ * @param rec  its text is valid until the next call with this cursor
+ * @return APR_SUCCESS; APR_EOF: at the tail, go on when it has grown; an I/O
+ *         status. Lines that are no records are skipped.
+ */
+apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
+
+/** Read the last record below the tail; the cursor is at the tail after it.
+ * @return APR_SUCCESS; APR_EOF: none */
+apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
+
+/** Where the cursor stands, in bytes. */
+apr_off_t bl_cursor_offset(const bl_cursor_t *c);
+
+void bl_cursor_close(bl_cursor_t **c);
+
+/* ---- the directory ----------------------------------------------------- */
+
+/** The file of a build's log, made in p. */
+const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p);
+
+/** The numbers of all builds that have a log, ascending (apr_uint64_t). */
+apr_status_t bl_log_list(apr_array_header_t **out, const char *dir,
+                         apr_pool_t *p);
+
+#endif /* BL_LOG_H */

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_output.c - the output of one build, from its pipes into its log
+ *
+ * DIAGNOSTICS   BL0201 when the log cannot be written, BL0202 when it can be
+ *               again; each once
+ */
+#include "bl_output.h"
+
+/* libc */
+#include <string.h>
+/* layer 0 */
+#include "bl_diag.h"
+#include "bl_lines.h"
+/* layer 1 */
+#include "bl_log.h"
+
+/* A line that is not complete is shown as a piece after so long. */
+#define PIECE_TIME apr_time_from_msec(100)
+
+/* A log that could not be written is tried again. */
+#define RETRY_TIME apr_time_from_sec(1)
+
+/* What may stand in a pipe when a step ends. A process that the step left
+ * behind cannot hold up the build by writing on and on. */
+#define DRAIN_BYTES (1024 * 1024)
+
+/* How far ids may be ahead of the clock (O2), and how long to wait then. */
+#define AHEAD_TIME apr_time_from_sec(1)
+#define AHEAD_WAIT apr_time_from_msec(20)
+
+#define STREAMS 2
+
+typedef struct {
+    bl_output_t *output;
+    bl_stream_e stream;
+    apr_file_t *file; /* NULL: nothing to read (any more) */
+    bl_watch_t watch;
+    bl_lines_t *lines;
+    unsigned emitted;     /* out of the last feed */
+    apr_time_t piece_due; /* 0: nothing is pending */
+} stream_t;
+
+struct bl_output_t {
+    apr_pool_t *pool;
+    bl_host_t *host;
+    bl_build_t *build;
+    bl_log_t *log;
+    int row;
+    stream_t streams[STREAMS];
+    bl_lines_t *notes; /* cleans and cuts the texts of notes */
+    unsigned note_step;
+    bl_stamp_t first_pending; /* 0: all is written */
+    apr_time_t last_read;
+    apr_time_t retry_at;    /* 0: the log can be written */
+    apr_time_t ahead_until; /* 0: ids are not ahead of the clock */
+};
+
+/* ---- into the log ------------------------------------------------------ */
+
+void bl_output_count(bl_build_t *build, const bl_record_t *rec)
+{
+    if (!BL_REC_IS_LINE(rec))
+        return;
+    build->bytes += rec->len;
+    if ((rec->flags & BL_REC_PIECE) == 0) {
+        build->bytes++; /* the line end */
+        build->lines++;
+    }
+}
+
+static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
+                unsigned step, const char *text, apr_size_t len)
+{
+    bl_record_t rec;
+
+    o->host->last_id = bl_stamp_next(o->host->last_id, o->host->now);
+    rec.id = o->host->last_id;
+    rec.stream = stream;
+    rec.flags = flags;
+    rec.step = step;
+    rec.text = text;
+    rec.len = len;
+    bl_log_add(o->log, &rec);
+    bl_output_count(o->build, &rec);
+    if (o->first_pending == 0)
+        o->first_pending = rec.id;
+}
+
+static void emit_line(void *baton, unsigned flags, const char *text,
+                      apr_size_t len)
+{
+    stream_t *s = baton;
+
+    s->emitted++;
+    put(s->output, s->stream, flags, 0, text, len);
+}
+
+static void emit_note(void *baton, unsigned flags, const char *text,
+                      apr_size_t len)
+{
+    bl_output_t *o = baton;
+
+    put(o, BL_STDOUT, flags | BL_REC_NOTE, o->note_step, text, len);
+    o->note_step = 0; /* only the first line begins the step */
+}
+
+void bl_output_note(bl_output_t *o, unsigned step, const char *text)
+{
+    o->note_step = step;
+    bl_lines_feed(o->notes, text, strlen(text));
+    bl_lines_finish(o->notes);
+}
+
+void bl_output_record(bl_output_t *o, unsigned flags, const char *json)
+{
+    put(o, BL_STDOUT, BL_REC_NOTE | flags, 0, json, strlen(json));
+}
+
+static void set_reading(bl_output_t *o, int on)
+{
+    int i;
+
+    for (i = 0; i < STREAMS; i++) {
+        if (o->streams[i].file != NULL)
+            bl_watch_set(o->host, &o->streams[i].watch, on);
+    }
+}
+
+static void commit_failed(bl_output_t *o, apr_status_t rv)
+{
+    if (o->retry_at == 0)
+        bl_diag(BL_DIAG_ERROR, rv,
+                "BL0201 build %" APR_UINT64_T_FMT
+                ": its log in %s cannot be written; the build waits until it "
+                "can",
+                o->build->id, o->host->logs_dir);
+    o->retry_at = o->host->now + RETRY_TIME;
+    set_reading(o, 0); /* O1 */
+}
+
+apr_status_t bl_output_commit(bl_output_t *o)
+{
+    apr_status_t rv;
+
+    if (o->first_pending == 0)
+        return APR_SUCCESS;
+    rv = bl_log_commit(o->log);
+    if (rv != APR_SUCCESS) {
+        commit_failed(o, rv);
+        return rv;
+    }
+    if (o->retry_at != 0) {
+        bl_diag(BL_DIAG_NOTICE, 0,
+                "BL0202 build %" APR_UINT64_T_FMT
+                ": its log can be written again, the build goes on",
+                o->build->id);
+        o->retry_at = 0;
+        set_reading(o, 1);
+    }
+    o->first_pending = 0;
+    bl_table_row_publish(o->host->table, o->row, bl_log_tail(o->log),
+                         bl_log_last_id(o->log));
+    o->host->changed = 1;
+    return APR_SUCCESS;
+}
+
+/* ---- out of the pipes -------------------------------------------------- */
+
+static void stream_close(stream_t *s)
+{
+    bl_watch_set(s->output->host, &s->watch, 0);
+    s->file = NULL;
+}
+
+/* One read. @return bytes; 0: none now, or never again */
+static apr_size_t stream_read(stream_t *s)
+{
+    bl_host_t *host = s->output->host;
+    apr_size_t len = BL_HOST_READ_BYTES;
+    apr_status_t rv;
+
+    rv = apr_file_read(s->file, host->read_buf, &len);
+    if (rv != APR_SUCCESS) {
+        if (!APR_STATUS_IS_EAGAIN(rv) && !APR_STATUS_IS_EINTR(rv))
+            stream_close(s);
+        return 0;
+    }
+    s->output->last_read = host->now;
+    s->emitted = 0;
+    bl_lines_feed(s->lines, host->read_buf, len);
+    if (!bl_lines_pending(s->lines))
+        s->piece_due = 0;
+    else if (s->piece_due == 0 || s->emitted > 0)
+        s->piece_due = host->now + PIECE_TIME;
+    return len;
+}
+
+static void stream_ready(void *baton, apr_int16_t events)
+{
+    stream_t *s = baton;
+    bl_output_t *o = s->output;
+
+    if (s->file == NULL || o->retry_at != 0 || o->ahead_until != 0)
+        return;
+    if (o->host->last_id > (bl_stamp_t)(o->host->now + AHEAD_TIME)) {
+        o->ahead_until = o->host->now + AHEAD_WAIT;
+        set_reading(o, 0);
+        return;
+    }
+    stream_read(s);
+    bl_output_commit(o);
+}
+
+void bl_output_drain(bl_output_t *o)
+{
+    int i;
+
+    for (i = 0; i < STREAMS; i++) {
+        stream_t *s = &o->streams[i];
+        apr_size_t total = 0, n = 1;
+
+        /* O1 does not hold here: what is in the pipes is bounded, and the
+         * batch takes it. */
+        while (s->file != NULL && n > 0 && total < DRAIN_BYTES) {
+            n = stream_read(s);
+            total += n;
+        }
+        bl_lines_finish(s->lines);
+        s->piece_due = 0;
+    }
+}
+
+void bl_output_attach(bl_output_t *o, apr_file_t *out, apr_file_t *err)
+{
+    int i;
+
+    for (i = 0; i < STREAMS; i++) {
+        stream_t *s = &o->streams[i];
+
+        s->file = i == BL_STDOUT ? out : err;
+        bl_watch_file(&s->watch, s->file, stream_ready, s, o->pool);
+    }
+    set_reading(o, o->retry_at == 0);
+}
+
+void bl_output_detach(bl_output_t *o)
+{
+    int i;
+
+    for (i = 0; i < STREAMS; i++) {
+        if (o->streams[i].file != NULL)
+            stream_close(&o->streams[i]);
+    }
+}
+
+/* ---- time --------------------------------------------------------------- */
+
+static apr_time_t earlier(apr_time_t a, apr_time_t b)
+{
+    return b != 0 && b < a ? b : a;
+}
+
+apr_time_t bl_output_tick(bl_output_t *o)
+{
+    apr_time_t now = o->host->now, next = now + RETRY_TIME;
+    int i;
+
+    if (o->ahead_until != 0 && now >= o->ahead_until) {
+        o->ahead_until = 0;
+        set_reading(o, o->retry_at == 0);
+    }
+    for (i = 0; i < STREAMS; i++) {
+        stream_t *s = &o->streams[i];
+
+        if (s->piece_due != 0 && now >= s->piece_due) {
+            bl_lines_flush(s->lines);
+            s->piece_due = 0;
+        }
+        next = earlier(next, s->piece_due);
+    }
+    if (o->first_pending != 0 && (o->retry_at == 0 || now >= o->retry_at))
+        bl_output_commit(o);
+    next = earlier(next, o->retry_at);
+    return earlier(next, o->ahead_until);
+}
+
+apr_time_t bl_output_last_read(const bl_output_t *o)
+{
+    return o->last_read;
+}
+
+bl_stamp_t bl_output_first_pending(const bl_output_t *o)
+{
+    return o->first_pending;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+static apr_status_t close_log(void *baton)
+{
+    bl_output_t *o = baton;
+
+    bl_output_detach(o);
+    return APR_SUCCESS;
+}
+
+apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_pool_t *p)
+{
+    bl_output_t *o = apr_pcalloc(p, sizeof(*o));
+    int i;
+    apr_status_t rv;
+
+    o->pool = p;
+    o->host = host;
+    o->build = build;
+    o->row = -1;
+    rv = bl_log_create(&o->log, host->logs_dir, build->id, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    for (i = 0; i < STREAMS; i++) {
+        stream_t *s = &o->streams[i];
+
+        s->output = o;
+        s->stream = (bl_stream_e)i;
+        s->lines = bl_lines_create(host->line_limit, emit_line, s, p);
+    }
+    o->notes = bl_lines_create(host->line_limit, emit_note, o, p);
+    apr_pool_cleanup_register(p, o, close_log, apr_pool_cleanup_null);
+    *out = o;
+    return APR_SUCCESS;
+}
+
+void bl_output_set_row(bl_output_t *o, int row)
+{
+    o->row = row;
+}
+
+void bl_output_discard(bl_output_t *o)
+{
+    apr_file_remove(bl_log_path(o->host->logs_dir, o->build->id, o->pool),
+                    o->pool);
+}

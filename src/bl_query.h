@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_query.h - the query of a stream: which feed, from where on
+ *
+ * Layer:    3 (httpd glue).
+ * Runs in:  request threads.
+ * Owns:     the names and checks of a stream's parameters.
+ */
+#ifndef BL_QUERY_H
+#define BL_QUERY_H
+
+#include "httpd.h"
+
+#include "bl_sse.h"
+
+typedef enum {
+    BL_WANT_DEFAULT, /* one build: from the start; all: from now on */
+    BL_WANT_START,
+    BL_WANT_TAIL,   /* the last lines: tail of them, 0 means from now on */
+    BL_WANT_AFTER,  /* after the id */
+    BL_WANT_UNKNOWN /* the client was somewhere that is no place of ours */
+} bl_want_e;
+
+typedef struct {
+    apr_uint64_t build; /* 0: all */
+    bl_sse_format_e format;
+    bl_want_e want;
+    bl_stamp_t after;
+    apr_uint32_t tail;
+} bl_query_t;
+
+/** Most lines that tail= may ask for. */
+#define BL_QUERY_TAIL_MOST 100000
+
+/**
+ * Read the query and the Last-Event-ID header. The header, or one of its forms
+ * in the query (lastEventId, last_event_id), wins over from and tail: it is
+ * what a client sends that comes back.
+ *
+ * @param detail  on failure what was wrong and what is allowed
+ * @return APR_SUCCESS; APR_EGENERAL
+ */
+apr_status_t bl_query_read(bl_query_t *out, const char **detail,
+                           request_rec *r);
+
+#endif /* BL_QUERY_H */

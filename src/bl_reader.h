@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_reader.h - a place among the logs of several builds
+ *
+ * Layer:    2 (actor, pump side).
+ * Runs in:  the thread of its feed.
+ * Owns:     the open logs, their merging by id.
+ * Not here: which logs (bl_feed says it, turn by turn), bytes for clients.
+ *
+ * A reader stands behind an id and moves forwards only. In each turn its owner
+ * names the logs and how far each may be read; then the reader hands out their
+ * records in the order of ids, each once.
+ */
+#ifndef BL_READER_H
+#define BL_READER_H
+
+#include <apr_pools.h>
+
+#include "bl_record.h"
+
+typedef struct bl_reader_t bl_reader_t;
+
+bl_reader_t *bl_reader_create(const char *logs_dir, bl_stamp_t at,
+                              apr_pool_t *p);
+void bl_reader_destroy(bl_reader_t **reader);
+
+bl_stamp_t bl_reader_at(const bl_reader_t *reader);
+
+/** Nothing more comes up to this id. */
+void bl_reader_move(bl_reader_t *reader, bl_stamp_t at);
+
+/* ---- a turn ------------------------------------------------------------- */
+
+/** Begin: no log is named yet. */
+void bl_reader_turn(bl_reader_t *reader);
+
+/** Is this log open? */
+int bl_reader_has(const bl_reader_t *reader, apr_uint64_t build);
+
+/**
+ * Name a log.
+ *
+ * @param tail   read no further
+ * @param final  it will not grow: close it when it is read to the tail
+ * @return APR_SUCCESS; APR_ENOENT; an I/O status
+ */
+apr_status_t bl_reader_name(bl_reader_t *reader, apr_uint64_t build,
+                            apr_off_t tail, int final);
+
+/**
+ * The next record without taking it. Logs that were not named are read to
+ * where they could be read before, and closed.
+ *
+ * @param up_to  no record with a greater id
+ * @return its build; 0: there is none. *rec is valid until the next call.
+ */
+apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *reader,
+                            bl_stamp_t up_to);
+
+/** Take the record that was peeked: the reader stands behind it. */
+void bl_reader_take(bl_reader_t *reader);
+
+#endif /* BL_READER_H */

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_recovery.c - what a new runner finds: the logs of those before it
+ *
+ * DIAGNOSTICS   BL0230 a build is lost, BL0231 a log cannot be used
+ */
+#include "bl_recovery.h"
+
+/* libc */
+#include <string.h>
+/* APR */
+#include <apr_strings.h>
+/* layer 0 */
+#include "bl_build.h"
+#include "bl_diag.h"
+/* layer 1 */
+#include "bl_log.h"
+/* this side of layer 2 */
+#include "bl_job.h"
+#include "bl_output.h"
+
+typedef struct {
+    apr_off_t tail;
+    bl_stamp_t last_id;
+    const char *end; /* JSON of the final record; NULL: the log has no end */
+} found_t;
+
+static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
+                         apr_pool_t *p)
+{
+    bl_cursor_t *cursor;
+    bl_record_t rec;
+    apr_off_t size;
+    apr_status_t rv;
+
+    memset(found, 0, sizeof(*found));
+    rv = bl_cursor_open(&cursor, dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_cursor_size(&size, cursor);
+    if (rv == APR_SUCCESS)
+        rv = bl_cursor_last(&rec, cursor, size);
+    if (rv == APR_SUCCESS) {
+        found->tail = bl_cursor_offset(cursor);
+        found->last_id = rec.id;
+        if ((rec.flags & BL_REC_END) != 0)
+            found->end = apr_pstrmemdup(p, rec.text, rec.len);
+    }
+    bl_cursor_close(&cursor);
+    return rv == APR_EOF ? APR_SUCCESS : rv;
+}
+
+/* The build as its log tells it: the last record of it, and its lines. */
+static apr_status_t replay(bl_build_t **out, const char *dir,
+                           apr_uint64_t number, apr_pool_t *p)
+{
+    bl_build_t counts, *build = NULL;
+    bl_cursor_t *cursor;
+    bl_record_t rec;
+    apr_off_t size;
+    apr_status_t rv;
+
+    memset(&counts, 0, sizeof(counts));
+    rv = bl_cursor_open(&cursor, dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_cursor_size(&size, cursor);
+    while (rv == APR_SUCCESS) {
+        rv = bl_cursor_next(&rec, cursor, size);
+        if (rv != APR_SUCCESS)
+            break;
+        bl_output_count(&counts, &rec);
+        if ((rec.flags & BL_REC_BUILD) != 0)
+            bl_build_from_json(&build, rec.text, rec.len, p);
+    }
+    bl_cursor_close(&cursor);
+    if (rv != APR_EOF)
+        return rv;
+    if (build == NULL)
+        return APR_EGENERAL;
+    build->lines = counts.lines;
+    build->bytes = counts.bytes;
+    *out = build;
+    return APR_SUCCESS;
+}
+
+static void put(bl_host_t *host, bl_log_t *log, bl_build_t *build,
+                unsigned flags, const char *text)
+{
+    bl_record_t rec;
+
+    host->last_id = bl_stamp_next(host->last_id, host->now);
+    rec.id = host->last_id;
+    rec.stream = BL_STDOUT;
+    rec.flags = BL_REC_NOTE | flags;
+    rec.step = 0;
+    rec.text = text;
+    rec.len = strlen(text);
+    bl_log_add(log, &rec);
+    bl_output_count(build, &rec);
+}
+
+/* Write the end that a build did not live to see. */
+static apr_status_t end_lost(found_t *found, bl_host_t *host,
+                             apr_uint64_t number, apr_pool_t *p)
+{
+    bl_build_t *build;
+    bl_log_t *log;
+    apr_status_t rv;
+
+    rv = replay(&build, host->logs_dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_build_move(build, BL_BUILD_LOST);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_log_reopen(&log, host->logs_dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    build->reason = build->started != 0
+                        ? "the runner ended while it was running"
+                        : "the runner ended while it was waiting";
+    build->step = -1;
+    build->position = 0;
+    put(host, log, build, 0, bl_job_last_line(build, NULL, p));
+    build->ended = bl_stamp_next(host->last_id, host->now);
+    found->end = bl_build_to_json(build, p);
+    put(host, log, build, BL_REC_END, found->end);
+    rv = bl_log_commit(log);
+    if (rv == APR_SUCCESS) {
+        found->tail = bl_log_tail(log);
+        found->last_id = bl_log_last_id(log);
+        bl_diag(BL_DIAG_WARNING, 0,
+                "BL0230 build %" APR_UINT64_T_FMT " of %s is lost: %s", number,
+                build->project, build->reason);
+    }
+    bl_log_close(&log);
+    return rv;
+}
+
+static apr_status_t show(const found_t *found, bl_host_t *host,
+                         apr_uint64_t number, apr_pool_t *p)
+{
+    bl_build_t *build;
+    apr_status_t rv;
+    int row;
+
+    rv = bl_build_from_json(&build, found->end, strlen(found->end), p);
+    if (rv == APR_SUCCESS)
+        rv = bl_table_row_add(host->table, &row, number, build->project,
+                              found->end);
+    if (rv == APR_SUCCESS)
+        rv = bl_table_row_set(host->table, row, 1, found->end);
+    if (rv == APR_SUCCESS)
+        bl_table_row_publish(host->table, row, found->tail, found->last_id);
+    return rv;
+}
+
+apr_status_t bl_recovery_run(bl_host_t *host, apr_uint64_t *last_build,
+                             apr_pool_t *p)
+{
+    apr_array_header_t *list;
+    apr_pool_t *scratch;
+    int pass, i;
+    apr_status_t rv;
+
+    rv = bl_log_list(&list, host->logs_dir, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_pool_create(&scratch, p);
+    /* First all ids, so that what the second pass writes is behind them. */
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < list->nelts; i++) {
+            apr_uint64_t number = APR_ARRAY_IDX(list, i, apr_uint64_t);
+            int recent = list->nelts - i <= BL_TABLE_RECENT;
+            found_t found;
+
+            apr_pool_clear(scratch);
+            rv = look(&found, host->logs_dir, number, scratch);
+            if (pass == 0) {
+                if (rv == APR_SUCCESS && found.last_id > host->last_id)
+                    host->last_id = found.last_id;
+                *last_build = number;
+                continue;
+            }
+            if (rv == APR_SUCCESS && found.end == NULL)
+                rv = end_lost(&found, host, number, scratch);
+            if (rv == APR_SUCCESS && recent)
+                rv = show(&found, host, number, scratch);
+            else if (rv == APR_SUCCESS &&
+                     found.last_id > bl_table_forgotten(host->table))
+                bl_table_set_forgotten(host->table, found.last_id);
+            if (rv != APR_SUCCESS)
+                bl_diag(BL_DIAG_WARNING, rv, "BL0231 %s cannot be used",
+                        bl_log_path(host->logs_dir, number, scratch));
+        }
+    }
+    apr_pool_destroy(scratch);
+    return APR_SUCCESS;
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_runner.c - the process that runs builds
+ *
+ * INVARIANTS    see bl_runner.h
+ * ORDER         each turn of the loop: events, timers, queue, then once the
+ *               watermark and the wake-ups (T1, T2 in bl_table.h)
+ * DIAGNOSTICS   BL0240 begun, BL0241 ended, BL0242..BL0244 what went wrong
+ */
+#include "bl_runner.h"
+
+/* libc */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+/* APR */
+#include <apr_file_io.h>
+#include <apr_portable.h>
+#include <apr_strings.h>
+#include <apr_tables.h>
+/* layer 0 */
+#include "bl_diag.h"
+/* this side of layer 2 */
+#include "bl_intake.h"
+#include "bl_job.h"
+#include "bl_recovery.h"
+
+/* The loop looks at its parent at least this often. */
+#define LOOK_TIME apr_time_from_sec(1)
+
+/* When the server stops: longer than this nobody waits for a log that cannot
+ * be written; the next runner ends it. Added to the builds' own grace. */
+#define STOP_TIME apr_time_from_sec(10)
+
+#define POLL_RESULTS 256
+
+typedef struct {
+    const bl_runner_setup_t *setup;
+    apr_pool_t *pool;
+    bl_host_t host;
+    bl_limits_t limits;
+    bl_intake_t *intake;
+    bl_watch_t lifeline;
+    apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
+    apr_uint64_t last_build;
+    bl_stamp_t watermark;
+    apr_time_t stop_deadline; /* 0: not stopping */
+    apr_interval_time_t longest_grace;
+} runner_t;
+
+static volatile sig_atomic_t terminated;
+
+static void on_term(int sig)
+{
+    terminated = 1;
+}
+
+static bl_job_t *job_at(const runner_t *r, int i)
+{
+    return APR_ARRAY_IDX(r->jobs, i, bl_job_t *);
+}
+
+/* ---- numbers (Q2) ------------------------------------------------------- */
+
+static const char *number_path(const runner_t *r, const char *suffix,
+                               apr_pool_t *p)
+{
+    return apr_pstrcat(p, r->setup->state_dir, "/last-build", suffix, NULL);
+}
+
+static apr_uint64_t number_load(const runner_t *r, apr_pool_t *p)
+{
+    char text[24];
+    apr_size_t len = sizeof(text) - 1;
+    apr_file_t *file;
+    apr_int64_t n;
+
+    if (apr_file_open(&file, number_path(r, "", p), APR_FOPEN_READ, 0, p) !=
+        APR_SUCCESS)
+        return 0;
+    if (apr_file_read(file, text, &len) != APR_SUCCESS)
+        len = 0;
+    apr_file_close(file);
+    text[len] = '\0';
+    n = apr_strtoi64(text, NULL, 10);
+    return n > 0 ? (apr_uint64_t)n : 0;
+}
+
+static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
+{
+    const char *fresh = number_path(r, ".new", p);
+    apr_file_t *file;
+    apr_status_t rv, closed;
+
+    rv = apr_file_open(&file, fresh,
+                       APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE,
+                       APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n", r->last_build) < 0)
+        rv = APR_ENOSPC;
+    closed = apr_file_close(file);
+    if (rv == APR_SUCCESS)
+        rv = closed;
+    if (rv == APR_SUCCESS)
+        rv = apr_file_rename(fresh, number_path(r, "", p), p);
+    return rv;
+}
+
+/* ---- queue (Q1) --------------------------------------------------------- */
+
+static int running_of(const runner_t *r, const char *project, int *all)
+{
+    int i, same = 0;
+
+    *all = 0;
+    for (i = 0; i < r->jobs->nelts; i++) {
+        const bl_job_t *job = job_at(r, i);
+
+        if (bl_job_is_queued(job))
+            continue;
+        ++*all;
+        if (strcmp(bl_job_build(job)->project, project) == 0)
+            same++;
+    }
+    return same;
+}
+
+static apr_uint32_t queue_length(const runner_t *r)
+{
+    apr_uint32_t n = 0;
+    int i;
+
+    for (i = 0; i < r->jobs->nelts; i++)
+        n += bl_job_is_queued(job_at(r, i)) != 0;
+    return n;
+}
+
+/* Forget jobs that are done. */
+static void sweep(runner_t *r)
+{
+    int i, kept = 0;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        bl_job_t *job = job_at(r, i);
+
+        if (bl_job_is_done(job))
+            bl_job_destroy(&job);
+        else
+            APR_ARRAY_IDX(r->jobs, kept++, bl_job_t *) = job;
+    }
+    r->jobs->nelts = kept;
+}
+
+static void start_what_may(runner_t *r)
+{
+    apr_uint32_t position = 0;
+    int i, all;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        bl_job_t *job = job_at(r, i);
+
+        if (!bl_job_is_queued(job))
+            continue;
+        if (running_of(r, bl_job_build(job)->project, &all) == 0 &&
+            (apr_uint32_t)all < r->limits.max_builds)
+            bl_job_start(job);
+        else
+            bl_job_set_position(job, ++position);
+    }
+}
+
+/* ---- orders ------------------------------------------------------------- */
+
+static void refuse(const char **reply, apr_size_t *len, bl_refused_e why,
+                   const char *text, apr_pool_t *p)
+{
+    bl_refusal_t refusal = {why, text};
+
+    bl_wire_refused_write(reply, len, &refusal, p);
+}
+
+static apr_status_t create_job(runner_t *r, bl_job_t **job,
+                               const bl_order_t *order, apr_pool_t *p)
+{
+    apr_uint32_t position = queue_length(r) + 1;
+    apr_status_t rv;
+
+    do {
+        r->last_build++;
+        rv = bl_job_create(job, &r->host, r->last_build, order, position,
+                           r->pool);
+    } while (APR_STATUS_IS_EEXIST(rv));
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = number_save(r, p);
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
+                r->setup->state_dir);
+    return APR_SUCCESS;
+}
+
+static void take_order(void *baton, const bl_order_t *order,
+                       const char **reply, apr_size_t *len, apr_pool_t *p)
+{
+    runner_t *r = baton;
+    bl_accepted_t accepted;
+    bl_job_t *job = NULL;
+    char text[128];
+    int all, same;
+    apr_status_t rv;
+
+    if (r->stop_deadline != 0) {
+        refuse(reply, len, BL_REFUSED_STOPPING, "The server is stopping.", p);
+        return;
+    }
+    /* So that what is counted as waiting really waits. */
+    start_what_may(r);
+    same = running_of(r, order->project, &all);
+    if ((same > 0 || (apr_uint32_t)all >= r->limits.max_builds) &&
+        queue_length(r) >= r->limits.max_queue) {
+        refuse(reply, len, BL_REFUSED_QUEUE_FULL,
+               apr_psprintf(p,
+                            "%u builds are waiting, and BuildLogMaxQueue "
+                            "allows no more. Try again later.",
+                            queue_length(r)),
+               p);
+        return;
+    }
+    rv = create_job(r, &job, order, p);
+    if (rv == APR_SUCCESS) {
+        APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
+        r->longest_grace = order->kill_grace > r->longest_grace
+                               ? order->kill_grace
+                               : r->longest_grace;
+        accepted.build = bl_job_build(job)->id;
+        accepted.json = bl_build_to_json(bl_job_build(job), p);
+        bl_wire_accepted_write(reply, len, &accepted, p);
+        return;
+    }
+    bl_diag(BL_DIAG_ERROR, rv,
+            "BL0243 a build of %s was refused: its log in %s", order->project,
+            r->host.logs_dir);
+    refuse(reply, len, BL_REFUSED_STORE,
+           apr_psprintf(p, "The log of the build cannot be stored: %s.",
+                        apr_strerror(rv, text, sizeof(text))),
+           p);
+}
+
+static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
+{
+    runner_t *r = baton;
+
+    r->limits = *limits;
+    r->host.line_limit = limits->line_limit;
+    if (log_fd >= 0)
+        r->setup->log_changed(log_fd);
+    bl_diag(BL_DIAG_INFO, 0,
+            "BL0245 new limits: %u builds, %u waiting, lines of %u bytes",
+            limits->max_builds, limits->max_queue, limits->line_limit);
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static void begin_stop(runner_t *r)
+{
+    int i;
+
+    if (r->stop_deadline != 0)
+        return;
+    r->stop_deadline = r->host.now + r->longest_grace + STOP_TIME;
+    for (i = 0; i < r->jobs->nelts; i++)
+        bl_job_stop(job_at(r, i), BL_BUILD_CANCELLED, "the server stopped");
+}
+
+static void lifeline_ready(void *baton, apr_int16_t events)
+{
+    runner_t *r = baton;
+    char byte;
+    ssize_t n = read(r->setup->lifeline_fd, &byte, 1);
+
+    if (n == 0) {
+        bl_watch_set(&r->host, &r->lifeline, 0);
+        begin_stop(r);
+    }
+}
+
+/* ---- the loop ----------------------------------------------------------- */
+
+static void publish(runner_t *r)
+{
+    bl_stamp_t watermark = r->host.last_id;
+    int i, slot;
+
+    if (!r->host.changed)
+        return;
+    r->host.changed = 0;
+    for (i = 0; i < r->jobs->nelts; i++) {
+        bl_stamp_t pending = bl_job_first_pending(job_at(r, i));
+
+        if (pending != 0 && pending <= watermark)
+            watermark = pending - 1; /* T2 */
+    }
+    if (watermark > r->watermark)
+        r->watermark = watermark;
+    bl_table_set_last_id(r->host.table, r->host.last_id);
+    bl_table_publish(r->host.table, r->watermark);
+    for (slot = 0; bl_table_slot_next_to_wake(r->host.table, &slot); slot++)
+        bl_wake_send(r->setup->wake, slot);
+}
+
+static apr_time_t tick(runner_t *r)
+{
+    apr_time_t next = r->host.now + LOOK_TIME;
+    int i;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        apr_time_t due = bl_job_tick(job_at(r, i));
+
+        next = due < next ? due : next;
+    }
+    bl_intake_tick(r->intake);
+    return next;
+}
+
+static void poll_once(runner_t *r, apr_time_t until)
+{
+    const apr_pollfd_t *ready;
+    apr_int32_t n = 0, i;
+    apr_interval_time_t time = until - apr_time_now();
+    apr_status_t rv;
+
+    /* The pollset rounds down to milliseconds: not in circles before a
+     * deadline. */
+    time = time < 0 ? 0 : time + apr_time_from_msec(1);
+    rv = apr_pollset_poll(r->host.pollset, time, &n, &ready);
+    r->host.now = apr_time_now();
+    if (rv != APR_SUCCESS) {
+        if (!APR_STATUS_IS_TIMEUP(rv) && !APR_STATUS_IS_EINTR(rv))
+            bl_diag(BL_DIAG_ERROR, rv, "BL0244 poll in the runner");
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        bl_watch_t *watch = ready[i].client_data;
+
+        /* What an event before this one took out is not called. */
+        if (watch->added)
+            watch->ready(watch->baton, ready[i].rtnevents);
+    }
+}
+
+static void loop(runner_t *r)
+{
+    apr_time_t next = r->host.now;
+
+    for (;;) {
+        poll_once(r, next);
+        if (terminated || getppid() != r->setup->parent)
+            begin_stop(r);
+        next = tick(r);
+        sweep(r);
+        if (r->stop_deadline == 0)
+            start_what_may(r);
+        publish(r);
+        if (r->stop_deadline != 0 &&
+            (r->jobs->nelts == 0 || r->host.now >= r->stop_deadline))
+            return;
+    }
+}
+
+/* ---- beginning ---------------------------------------------------------- */
+
+static void settle_signals(void)
+{
+    struct sigaction action;
+    sigset_t none;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR2, &action, NULL);
+    sigaction(SIGWINCH, &action, NULL);
+    action.sa_handler = on_term;
+    sigaction(SIGTERM, &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static apr_status_t begin(runner_t *r)
+{
+    bl_intake_calls_t calls = {take_order, take_limits, r};
+    apr_file_t *lifeline = NULL;
+    apr_os_file_t fd = r->setup->lifeline_fd;
+    apr_uint64_t logged = 0;
+    apr_status_t rv;
+
+    r->host.now = apr_time_now();
+    r->host.logs_dir =
+        apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
+    r->host.home = r->setup->home;
+    r->host.table = r->setup->table;
+    r->host.line_limit = r->limits.line_limit;
+    r->host.read_buf = apr_palloc(r->pool, BL_HOST_READ_BYTES);
+    r->host.keepers = apr_array_make(r->pool, 16, sizeof(pid_t));
+    r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
+    r->host.last_id = bl_table_last_id(r->host.table);
+    bl_table_reset(r->host.table);
+    rv = bl_recovery_run(&r->host, &logged, r->pool);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
+        return rv;
+    }
+    r->last_build = number_load(r, r->pool);
+    if (logged > r->last_build)
+        r->last_build = logged;
+    rv = apr_pollset_create(&r->host.pollset, POLL_RESULTS, r->pool,
+                            APR_POLLSET_NOCOPY);
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_os_file_put(&lifeline, &fd, APR_FOPEN_READ, r->pool);
+    bl_watch_file(&r->lifeline, lifeline, lifeline_ready, r, r->pool);
+    bl_watch_set(&r->host, &r->lifeline, 1);
+    return bl_intake_create(&r->intake, &r->host, r->setup->listen_fd,
+                            r->setup->parent, r->setup->user, &calls, r->pool);
+}
+
+int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
+{
+    runner_t r;
+    apr_status_t rv;
+
+    memset(&r, 0, sizeof(r));
+    r.setup = setup;
+    r.pool = p;
+    r.limits = setup->limits;
+    settle_signals();
+    prctl(PR_SET_NAME, "buildlog-runner");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    rv = begin(&r);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv, "BL0244 the runner cannot begin");
+        return 1;
+    }
+    bl_table_set_runner(r.host.table, (apr_uint32_t)getpid());
+    r.host.changed = 1;
+    publish(&r);
+    bl_diag(BL_DIAG_NOTICE, 0, "BL0240 runner %ld begins, state in %s",
+            (long)getpid(), setup->state_dir);
+    loop(&r);
+    bl_table_set_runner(r.host.table, 0);
+    bl_diag(BL_DIAG_NOTICE, 0, "BL0241 runner %ld ends", (long)getpid());
+    return 0;
+}

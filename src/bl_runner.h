@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_runner.h - the process that runs builds
+ *
+ * Layer:    2 (actor, runner side). A process of its own with one thread, one
+ *           per server, forked by the httpd parent.
+ * Runs in:  the runner process.
+ * Owns:     the queue, the numbers of builds, the watermark, waking pumps.
+ * Not here: fork, user, descriptors of the process (bl_daemon, layer 3).
+ *
+ * Q1  at most max_builds run at once, at most one of a project; else first
+ *     come, first served
+ * Q2  a build's number never comes again, also when its log was removed
+ * Q3  when the parent is gone (the lifeline is closed) all builds are ended to
+ *     the last process, said so in their logs, and the runner exits
+ */
+#ifndef BL_RUNNER_H
+#define BL_RUNNER_H
+
+#include <apr_pools.h>
+#include <sys/types.h>
+
+#include "bl_table.h"
+#include "bl_wake.h"
+#include "bl_wire.h"
+
+typedef struct {
+    const char *state_dir;
+    const char *home; /* of the user that this process runs as */
+    bl_table_t *table;
+    bl_wake_t *wake;
+    int listen_fd;   /* unix socket, listening */
+    int lifeline_fd; /* reading end; EOF: the parent is gone */
+    pid_t parent;
+    uid_t user; /* of httpd's children: who may give orders */
+    bl_limits_t limits;
+    /* Called with the error log of a new generation. */
+    void (*log_changed)(int fd);
+} bl_runner_setup_t;
+
+/**
+ * Run until the parent is gone or SIGTERM comes.
+ *
+ * @return exit status of the process: 0, or 1 when it could not begin
+ */
+int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p);
+
+#endif /* BL_RUNNER_H */

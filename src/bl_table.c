@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_table.c - what runner and httpd children know of each other
+ *
+ * LAYOUT       head_t | slot_t[slots] | row_t[ROWS] | text_t[ROWS]
+ *              Rows are small and side by side, because a pump looks at all of
+ *              them; their texts are apart, because it seldom needs one.
+ * INVARIANTS   see bl_table.h
+ * ORDER        tail, then last_id, then watermark are stored with release;
+ *              readers load them with acquire, in the opposite order.
+ */
+#include "bl_table.h"
+
+/* libc */
+#include <string.h>
+/* APR */
+#include <apr_shm.h>
+#include <apr_strings.h>
+
+#define TABLE_MAGIC                                                           \
+    APR_UINT64_C(0x424c5441424c4501) /* "BLTABLE", version 1                  \
+                                      */
+#define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
+
+/* A reader that finds a row in change tries this often; the change is two
+ * copies of a few kilobytes, or for ever when the runner died in it. */
+#define READ_TRIES 1000
+
+typedef struct {
+    apr_uint64_t magic;
+    apr_uint64_t watermark;
+    apr_uint64_t last_id;
+    apr_uint64_t forgotten;
+    apr_uint32_t runner; /* pid; 0: no runner answers */
+    apr_uint32_t slots;
+    apr_uint32_t rows; /* high-water mark of rows in use */
+    apr_uint32_t recent;
+    char pad[16];
+} head_t;
+
+/* One cache line each: children write their own without disturbing others. */
+typedef struct {
+    apr_uint32_t pid;   /* 0: free */
+    apr_uint32_t armed; /* 1: sleeps, wants to be woken */
+    apr_uint32_t viewers;
+    char pad[52];
+} slot_t;
+
+typedef struct {
+    apr_uint32_t generation; /* odd: in change (T3) */
+    apr_uint32_t final;
+    apr_uint64_t build; /* 0: empty */
+    apr_uint64_t tail;
+    apr_uint64_t last_id;
+    char pad[32];
+} row_t;
+
+typedef struct {
+    char project[BL_TABLE_PROJECT_MAX];
+    char json[BL_TABLE_JSON_MAX];
+} text_t;
+
+typedef char head_is_a_line[sizeof(head_t) == 64 ? 1 : -1];
+typedef char slot_is_a_line[sizeof(slot_t) == 64 ? 1 : -1];
+typedef char row_is_a_line[sizeof(row_t) == 64 ? 1 : -1];
+typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
+
+struct bl_table_t {
+    head_t *head;
+    slot_t *slots;
+    row_t *rows;
+    text_t *texts;
+};
+
+#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+
+/* ---- life ------------------------------------------------------------- */
+
+apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
+{
+    apr_size_t size = sizeof(head_t) + (apr_size_t)slots * sizeof(slot_t) +
+                      ROWS * (sizeof(row_t) + sizeof(text_t));
+    apr_shm_t *shm;
+    bl_table_t *t;
+    char *base;
+    apr_status_t rv;
+
+    rv = apr_shm_create(&shm, size, NULL, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    base = apr_shm_baseaddr_get(shm);
+    t = apr_pcalloc(p, sizeof(*t));
+    t->head = (head_t *)base;
+    t->slots = (slot_t *)(base + sizeof(head_t));
+    t->rows = (row_t *)(t->slots + slots);
+    t->texts = (text_t *)(t->rows + ROWS);
+    /* Anonymous memory is zero, and pages not touched cost nothing. */
+    t->head->magic = TABLE_MAGIC;
+    t->head->slots = (apr_uint32_t)slots;
+    *out = t;
+    return APR_SUCCESS;
+}
+
+int bl_table_is_current(const bl_table_t *t)
+{
+    return t->head->magic == TABLE_MAGIC;
+}
+
+/* ---- runner ----------------------------------------------------------- */
+
+void bl_table_reset(bl_table_t *t)
+{
+    apr_uint32_t i, rows = LOAD(t->head->rows);
+
+    for (i = 0; i < rows; i++) {
+        row_t *row = &t->rows[i];
+
+        /* The runner before may have died with this one odd. */
+        STORE(row->generation, row->generation | 1);
+        row->build = 0;
+        row->final = 0;
+        row->tail = 0;
+        row->last_id = 0;
+        STORE(row->generation, row->generation + 1);
+    }
+    t->head->recent = 0;
+    STORE(t->head->rows, 0);
+    STORE(t->head->forgotten, 0);
+}
+
+static void row_change_begin(row_t *row)
+{
+    __atomic_store_n(&row->generation, row->generation + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void row_change_end(row_t *row)
+{
+    STORE(row->generation, row->generation + 1);
+}
+
+/* An empty row, else the ended build whose last record is the oldest. */
+static int row_to_reuse(const bl_table_t *t)
+{
+    int i, found = -1, rows = (int)t->head->rows;
+
+    for (i = 0; i < rows; i++) {
+        if (t->rows[i].build == 0)
+            return i;
+        if (!t->rows[i].final)
+            continue;
+        if (found < 0 || t->rows[i].last_id < t->rows[found].last_id)
+            found = i;
+    }
+    return found;
+}
+
+apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
+                              const char *project, const char *json)
+{
+    apr_size_t project_len = strlen(project), json_len = strlen(json);
+    row_t *row;
+    int i;
+
+    if (project_len >= BL_TABLE_PROJECT_MAX || json_len >= BL_TABLE_JSON_MAX)
+        return APR_ENAMETOOLONG;
+    if (t->head->rows < ROWS && t->head->recent < BL_TABLE_RECENT)
+        i = (int)t->head->rows;
+    else
+        i = row_to_reuse(t);
+    if (i < 0)
+        return APR_ENOSPC;
+
+    row = &t->rows[i];
+    if (row->build != 0) {
+        if (row->last_id > t->head->forgotten)
+            STORE(t->head->forgotten, row->last_id);
+        t->head->recent--;
+    }
+    row_change_begin(row);
+    row->build = build;
+    row->final = 0;
+    row->tail = 0;
+    row->last_id = 0;
+    memcpy(t->texts[i].project, project, project_len + 1);
+    memcpy(t->texts[i].json, json, json_len + 1);
+    row_change_end(row);
+    if ((apr_uint32_t)i == t->head->rows)
+        STORE(t->head->rows, t->head->rows + 1);
+    *out = i;
+    return APR_SUCCESS;
+}
+
+apr_status_t bl_table_row_set(bl_table_t *t, int i, int final,
+                              const char *json)
+{
+    row_t *row = &t->rows[i];
+    apr_size_t len = strlen(json);
+
+    if (len >= BL_TABLE_JSON_MAX)
+        return APR_ENAMETOOLONG;
+    row_change_begin(row);
+    memcpy(t->texts[i].json, json, len + 1);
+    if (final && !row->final) {
+        row->final = 1;
+        t->head->recent++;
+    }
+    row_change_end(row);
+    return APR_SUCCESS;
+}
+
+void bl_table_row_drop(bl_table_t *t, int i)
+{
+    row_t *row = &t->rows[i];
+
+    row_change_begin(row);
+    row->build = 0;
+    row_change_end(row);
+}
+
+void bl_table_row_publish(bl_table_t *t, int i, apr_off_t tail,
+                          bl_stamp_t last_id)
+{
+    STORE(t->rows[i].tail, (apr_uint64_t)tail);
+    STORE(t->rows[i].last_id, last_id);
+}
+
+void bl_table_publish(bl_table_t *t, bl_stamp_t watermark)
+{
+    /* Full order: the armed flags are looked at after this store, as a pump
+     * looks at the watermark after it has armed itself. One of them sees the
+     * other. */
+    __atomic_store_n(&t->head->watermark, watermark, __ATOMIC_SEQ_CST);
+}
+
+int bl_table_slot_next_to_wake(bl_table_t *t, int *at)
+{
+    int i, slots = (int)t->head->slots;
+
+    for (i = *at; i < slots; i++) {
+        slot_t *slot = &t->slots[i];
+
+        if (__atomic_load_n(&slot->armed, __ATOMIC_SEQ_CST) != 0 &&
+            __atomic_exchange_n(&slot->armed, 0, __ATOMIC_SEQ_CST) != 0) {
+            *at = i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+bl_stamp_t bl_table_last_id(const bl_table_t *t)
+{
+    return LOAD(t->head->last_id);
+}
+
+void bl_table_set_last_id(bl_table_t *t, bl_stamp_t id)
+{
+    STORE(t->head->last_id, id);
+}
+
+void bl_table_set_forgotten(bl_table_t *t, bl_stamp_t id)
+{
+    STORE(t->head->forgotten, id);
+}
+
+void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid)
+{
+    STORE(t->head->runner, pid);
+}
+
+/* ---- readers ---------------------------------------------------------- */
+
+apr_uint32_t bl_table_runner(const bl_table_t *t)
+{
+    return LOAD(t->head->runner);
+}
+
+bl_stamp_t bl_table_watermark(const bl_table_t *t)
+{
+    return __atomic_load_n(&t->head->watermark, __ATOMIC_SEQ_CST);
+}
+
+bl_stamp_t bl_table_forgotten(const bl_table_t *t)
+{
+    return LOAD(t->head->forgotten);
+}
+
+int bl_table_row_count(const bl_table_t *t)
+{
+    return (int)LOAD(t->head->rows);
+}
+
+/* T3: has the row stood still since its generation was read? */
+static int row_unchanged(const row_t *row, apr_uint32_t generation)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&row->generation, __ATOMIC_RELAXED) == generation;
+}
+
+apr_status_t bl_table_row_read(bl_table_row_t *out, const bl_table_t *t, int i)
+{
+    const row_t *row = &t->rows[i];
+    int tries;
+
+    for (tries = 0; tries < READ_TRIES; tries++) {
+        apr_uint32_t generation = LOAD(row->generation);
+
+        if ((generation & 1) != 0)
+            continue;
+        out->row = i;
+        out->build = LOAD(row->build);
+        out->final = (int)LOAD(row->final);
+        out->last_id = LOAD(row->last_id);
+        out->tail = (apr_off_t)LOAD(row->tail);
+        if (row_unchanged(row, generation))
+            return out->build != 0 ? APR_SUCCESS : APR_NOTFOUND;
+    }
+    return APR_NOTFOUND;
+}
+
+apr_status_t bl_table_find(bl_table_row_t *out, const bl_table_t *t,
+                           apr_uint64_t build, int hint)
+{
+    int i, rows = bl_table_row_count(t);
+
+    if (hint >= 0 && hint < rows &&
+        bl_table_row_read(out, t, hint) == APR_SUCCESS && out->build == build)
+        return APR_SUCCESS;
+    for (i = 0; i < rows; i++) {
+        if (bl_table_row_read(out, t, i) == APR_SUCCESS && out->build == build)
+            return APR_SUCCESS;
+    }
+    return APR_NOTFOUND;
+}
+
+apr_status_t bl_table_row_text(const char **project, const char **json,
+                               const bl_table_t *t, int i, apr_uint64_t build,
+                               apr_pool_t *p)
+{
+    const row_t *row = &t->rows[i];
+    text_t *copy = apr_palloc(p, sizeof(*copy));
+    int tries;
+
+    for (tries = 0; tries < READ_TRIES; tries++) {
+        apr_uint32_t generation = LOAD(row->generation);
+
+        if ((generation & 1) != 0)
+            continue;
+        if (LOAD(row->build) != build)
+            return APR_NOTFOUND;
+        if (project != NULL)
+            memcpy(copy->project, t->texts[i].project, sizeof(copy->project));
+        if (json != NULL)
+            memcpy(copy->json, t->texts[i].json, sizeof(copy->json));
+        if (!row_unchanged(row, generation))
+            continue;
+        /* Whoever damaged the memory, no reader runs past the end. */
+        copy->project[sizeof(copy->project) - 1] = '\0';
+        copy->json[sizeof(copy->json) - 1] = '\0';
+        if (project != NULL)
+            *project = copy->project;
+        if (json != NULL)
+            *json = copy->json;
+        return APR_SUCCESS;
+    }
+    return APR_NOTFOUND;
+}
+
+/* ---- slots ------------------------------------------------------------ */
+
+int bl_table_slot_count(const bl_table_t *t)
+{
+    return (int)t->head->slots;
+}
+
+int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
+{
+    apr_uint32_t i;
+
+    for (i = 0; i < t->head->slots; i++) {
+        apr_uint32_t none = 0;
+
+        if (__atomic_compare_exchange_n(&t->slots[i].pid, &none, pid, 0,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            STORE(t->slots[i].armed, 0);
+            STORE(t->slots[i].viewers, 0);
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
+{
+    apr_uint32_t i;
+
+    for (i = 0; i < t->head->slots; i++) {
+        if (LOAD(t->slots[i].pid) == pid) {
+            STORE(t->slots[i].armed, 0);
+            STORE(t->slots[i].viewers, 0);
+            STORE(t->slots[i].pid, 0);
+        }
+    }
+}
+
+void bl_table_slot_arm(bl_table_t *t, int slot)
+{
+    __atomic_store_n(&t->slots[slot].armed, 1, __ATOMIC_SEQ_CST);
+}
+
+void bl_table_slot_disarm(bl_table_t *t, int slot)
+{
+    __atomic_store_n(&t->slots[slot].armed, 0, __ATOMIC_SEQ_CST);
+}
+
+apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, apr_uint32_t max)
+{
+    /* First counted, then compared: two at once may both be refused, but
+     * never both be let in above the limit. */
+    __atomic_add_fetch(&t->slots[slot].viewers, 1, __ATOMIC_SEQ_CST);
+    if (bl_table_viewers(t) <= max)
+        return APR_SUCCESS;
+    bl_table_viewer_remove(t, slot);
+    return APR_ENOSPC;
+}
+
+void bl_table_viewer_remove(bl_table_t *t, int slot)
+{
+    __atomic_sub_fetch(&t->slots[slot].viewers, 1, __ATOMIC_SEQ_CST);
+}
+
+apr_uint32_t bl_table_viewers(const bl_table_t *t)
+{
+    apr_uint32_t i, sum = 0;
+
+    for (i = 0; i < t->head->slots; i++)
+        sum += __atomic_load_n(&t->slots[i].viewers, __ATOMIC_SEQ_CST);
+    return sum;
+}

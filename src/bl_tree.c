@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_tree.c - the processes below a process, as /proc shows them
+ *
+ * LIMITS        a look at /proc is no snapshot: a process that forks while it
+ *               is read may show its child or not. Who wants all of them gone
+ *               asks again until none is found.
+ */
+#include "bl_tree.h"
+
+/* libc */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* APR */
+#include <apr_strings.h>
+#include <apr_tables.h>
+
+typedef struct {
+    pid_t pid;
+    pid_t parent;
+    int zombie;
+} proc_t;
+
+/* "pid (name) S ppid ...": the name may hold anything, so from its end. */
+static int proc_read(proc_t *out, const char *pid)
+{
+    char path[64], text[512];
+    const char *end;
+    char state;
+    long parent;
+    ssize_t n;
+    int fd;
+
+    apr_snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    end = strrchr(text, ')');
+    if (end == NULL || end[1] != ' ' || end[2] == '\0' || end[3] != ' ')
+        return 0;
+    state = end[2];
+    parent = strtol(end + 4, NULL, 10);
+    out->pid = (pid_t)strtol(pid, NULL, 10);
+    out->parent = (pid_t)parent;
+    out->zombie = state == 'Z' || state == 'X';
+    return 1;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+    pid_t x = ((const proc_t *)a)->pid, y = ((const proc_t *)b)->pid;
+
+    return x < y ? -1 : x > y;
+}
+
+static apr_array_header_t *proc_list(apr_pool_t *p)
+{
+    apr_array_header_t *list = apr_array_make(p, 512, sizeof(proc_t));
+    struct dirent *entry;
+    DIR *dir = opendir("/proc");
+
+    if (dir == NULL)
+        return list;
+    while ((entry = readdir(dir)) != NULL) {
+        proc_t proc;
+
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+            continue;
+        if (proc_read(&proc, entry->d_name))
+            APR_ARRAY_PUSH(list, proc_t) = proc;
+    }
+    closedir(dir);
+    qsort(list->elts, (apr_size_t)list->nelts, sizeof(proc_t), by_pid);
+    return list;
+}
+
+/* The child of root that proc is, or is below; 0: it is not below root. */
+static pid_t branch_of(const apr_array_header_t *list, const proc_t *proc,
+                       pid_t root)
+{
+    int depth;
+
+    /* No chain is longer than the list; a torn one ends there too. */
+    for (depth = 0; proc != NULL && depth <= list->nelts; depth++) {
+        proc_t key;
+
+        if (proc->parent == root)
+            return proc->pid;
+        key.pid = proc->parent;
+        proc = bsearch(&key, list->elts, (apr_size_t)list->nelts,
+                       sizeof(proc_t), by_pid);
+    }
+    return 0;
+}
+
+int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
+                   void *baton, apr_pool_t *p)
+{
+    apr_array_header_t *list = proc_list(p);
+    int i, found = 0;
+
+    for (i = 0; i < list->nelts; i++) {
+        const proc_t *proc = &APR_ARRAY_IDX(list, i, proc_t);
+        pid_t branch;
+
+        if (proc->zombie)
+            continue;
+        branch = branch_of(list, proc, root);
+        if (branch == 0 || (skip != NULL && skip(baton, branch)))
+            continue;
+        found++;
+        if (sig != 0)
+            kill(proc->pid, sig);
+    }
+    return found;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_tree.h - the processes below a process, as /proc shows them
+ *
+ * Layer:    1 (store). Linux.
+ * Runs in:  keeper, runner. The caller is a subreaper, so that nothing below
+ *           it can leave.
+ * Owns:     reading /proc.
+ * Not here: when to kill, how long to wait (bl_keeper).
+ */
+#ifndef BL_TREE_H
+#define BL_TREE_H
+
+#include <apr_pools.h>
+#include <sys/types.h>
+
+/**
+ * Send a signal to every living process below root, not to root itself.
+ *
+ * @param sig   0: only count
+ * @param skip  a direct child of root that is left out with all below it, for
+ *              each: skip(baton, pid) != 0. NULL: none
+ * @param p     cleared by the caller
+ * @return how many were found; zombies do not count
+ */
+int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
+                   void *baton, apr_pool_t *p);
+
+#endif /* BL_TREE_H */

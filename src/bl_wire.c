@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_wire.c - messages between httpd and the runner
+ *
+ * FORMAT        Frame and field as in bl_wire.h. For each message one function
+ *               below (code_...) says which fields it has and what their
+ *               values may be. It serves writing and reading; the codec knows
+ *               the direction. So the fields have a fixed order, and only an
+ *               optional one may be missing. A list is its count and as many
+ *               fields (or pairs of them).
+ * INVARIANTS    W1, W2 in bl_wire.h
+ *               W3 what is written can be read, and what can be read is what
+ *                  would be written, byte by byte
+ *               W4 nothing is allocated before its length or count was
+ *                  checked
+ * DIAGNOSTICS   none
+ */
+#include "bl_wire.h"
+
+/* system */
+#include <string.h>
+/* APR */
+#include <apr_strings.h>
+/* layer 0 */
+#include "bl_build.h"
+#include "bl_record.h"
+
+#define MAGIC "BLW1"
+#define MAGIC_LEN 4
+#define FIELD_HEADER_LEN 6
+#define NUMBER_LEN 8
+
+/* What a line limit may be: less is no line to bl_lines, and a record must
+ * hold the line also when every byte of it is bad and grows threefold. */
+#define LINE_LIMIT_MIN 16
+#define LINE_LIMIT_MAX ((BL_REC_MAX - BL_REC_OVERHEAD) / 3)
+
+/* One space of keys for all messages. */
+enum {
+    KEY_PROJECT = 1,
+    KEY_TITLE,
+    KEY_USER,
+    KEY_STEP_COUNT,
+    KEY_STEP_NAME,
+    KEY_STEP_COMMAND,
+    KEY_ENV_COUNT,
+    KEY_ENV,
+    KEY_TIMEOUT,
+    KEY_IDLE_TIMEOUT,
+    KEY_KILL_GRACE,
+    KEY_MAX_BUILDS,
+    KEY_MAX_QUEUE,
+    KEY_LINE_LIMIT,
+    KEY_BUILD,
+    KEY_JSON,
+    KEY_WHY,
+    KEY_TEXT,
+    KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
+    KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
+    KEY_MESSAGE = 0x300      /* + bl_build_state_e */
+};
+
+_Static_assert(sizeof(((bl_order_t *)0)->messages) ==
+                   BL_BUILD_STATE_COUNT * sizeof(const char *),
+               "one message for each state");
+
+/* ---- numbers -------------------------------------------------------- */
+
+static void number_put(char *out, apr_uint64_t n, int bytes)
+{
+    int i;
+
+    for (i = 0; i < bytes; i++)
+        out[i] = (char)(unsigned char)(n >> (8 * i));
+}
+
+static apr_uint64_t number_get(const char *in, int bytes)
+{
+    apr_uint64_t n = 0;
+    int i;
+
+    for (i = bytes; i-- > 0;)
+        n = n << 8 | (unsigned char)in[i];
+    return n;
+}
+
+/* ---- frames --------------------------------------------------------- */
+
+apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
+                                const char *buf, apr_size_t len)
+{
+    apr_size_t known = len < MAGIC_LEN ? len : MAGIC_LEN;
+    apr_uint64_t type;
+    apr_uint64_t body;
+
+    /* The first bytes tell: for the rest of a stranger nobody waits. */
+    if (known > 0 && memcmp(buf, MAGIC, known) != 0)
+        return APR_EGENERAL;
+    if (len < BL_WIRE_HEADER_LEN) {
+        *need = BL_WIRE_HEADER_LEN;
+        return APR_INCOMPLETE;
+    }
+    type = number_get(buf + 4, 4);
+    body = number_get(buf + 8, 4);
+    if (type < BL_WIRE_ORDER || type > BL_WIRE_REFUSED ||
+        body > BL_WIRE_BODY_MAX)
+        return APR_EGENERAL;
+    *need = BL_WIRE_HEADER_LEN + (apr_size_t)body;
+    if (len < *need)
+        return APR_INCOMPLETE;
+    out->type = (bl_wire_type_e)type;
+    out->body = buf + BL_WIRE_HEADER_LEN;
+    out->len = (apr_size_t)body;
+    return APR_SUCCESS;
+}
+
+/* ---- codec: fields in one of two directions ------------------------- */
+
+typedef enum { MEASURE, WRITE, READ } direction_e;
+
+typedef struct {
+    direction_e direction;
+    int broken;      /* a limit, or the format: all that follows is void */
+    char *out;       /* WRITE: the body */
+    const char *in;  /* READ: the body */
+    apr_size_t at;   /* done so far */
+    apr_size_t size; /* of the body; MEASURE: the most that it may have */
+    apr_pool_t *p;   /* READ: for what is read */
+} codec_t;
+
+/* Says what is in a message. */
+typedef void (*code_fn)(codec_t *c, void *message);
+
+static void require(codec_t *c, int ok)
+{
+    if (!ok)
+        c->broken = 1;
+}
+
+static void put_field(codec_t *c, int key, const char *value, apr_size_t len)
+{
+    apr_size_t left = c->size - c->at;
+
+    require(c, left >= FIELD_HEADER_LEN && left - FIELD_HEADER_LEN >= len);
+    if (c->broken)
+        return;
+    if (c->direction == WRITE) {
+        char *at = c->out + c->at;
+
+        number_put(at, (apr_uint64_t)key, 2);
+        number_put(at + 2, len, 4);
+        memcpy(at + FIELD_HEADER_LEN, value, len);
+    }
+    c->at += FIELD_HEADER_LEN + len;
+}
+
+/* Is the next field the one of this key? */
+static int next_is(const codec_t *c, int key)
+{
+    return c->size - c->at >= FIELD_HEADER_LEN &&
+           number_get(c->in + c->at, 2) == (apr_uint64_t)key;
+}
+
+/* *value and *len are set unless the codec is broken. */
+static void get_field(codec_t *c, int key, const char **value, apr_size_t *len)
+{
+    apr_size_t left = c->size - c->at;
+    apr_uint64_t n;
+
+    require(c, next_is(c, key));
+    if (c->broken)
+        return;
+    n = number_get(c->in + c->at + 2, 4);
+    require(c, n <= left - FIELD_HEADER_LEN);
+    if (c->broken)
+        return;
+    *value = c->in + c->at + FIELD_HEADER_LEN;
+    *len = (apr_size_t)n;
+    c->at += FIELD_HEADER_LEN + *len;
+}
+
+/* ---- values --------------------------------------------------------- */
+
+static void code_text(codec_t *c, int key, const char **text)
+{
+    const char *value;
+    apr_size_t len;
+
+    if (c->direction != READ) {
+        require(c, *text != NULL);
+        if (!c->broken)
+            put_field(c, key, *text, strlen(*text));
+        return;
+    }
+    get_field(c, key, &value, &len);
+    if (c->broken)
+        return;
+    require(c, memchr(value, '\0', len) == NULL);
+    *text = apr_pstrmemdup(c->p, value, len);
+}
+
+/* Will the field come (READ), or shall it (there)? */
+static int is_there(const codec_t *c, int key, int there)
+{
+    return c->direction == READ ? next_is(c, key) : there;
+}
+
+static void code_optional(codec_t *c, int key, const char **text)
+{
+    if (is_there(c, key, *text != NULL))
+        code_text(c, key, text);
+}
+
+static void code_number(codec_t *c, int key, apr_uint64_t *n,
+                        apr_uint64_t least, apr_uint64_t most)
+{
+    char buf[NUMBER_LEN];
+    const char *value = buf;
+    apr_size_t len = NUMBER_LEN;
+
+    if (c->direction == READ) {
+        get_field(c, key, &value, &len);
+        require(c, len == NUMBER_LEN);
+        if (c->broken)
+            return;
+        *n = number_get(value, NUMBER_LEN);
+    }
+    else {
+        number_put(buf, *n, NUMBER_LEN);
+        put_field(c, key, buf, NUMBER_LEN);
+    }
+    require(c, *n >= least && *n <= most);
+}
+
+static void code_uint32(codec_t *c, int key, apr_uint32_t *n,
+                        apr_uint32_t least, apr_uint32_t most)
+{
+    apr_uint64_t wide = *n;
+
+    code_number(c, key, &wide, least, most);
+    *n = (apr_uint32_t)wide;
+}
+
+/* What is negative is above the most, seen as what has no sign. */
+static void code_time(codec_t *c, int key, apr_interval_time_t *t,
+                      apr_uint64_t least)
+{
+    apr_uint64_t wide = (apr_uint64_t)*t;
+
+    code_number(c, key, &wide, least, APR_INT64_MAX);
+    *t = (apr_interval_time_t)wide;
+}
+
+static void code_count(codec_t *c, int key, int *count, int least, int most)
+{
+    apr_uint64_t wide = (apr_uint64_t)*count;
+
+    code_number(c, key, &wide, (apr_uint64_t)least, (apr_uint64_t)most);
+    *count = (int)wide;
+}
+
+/* ---- whole messages ------------------------------------------------- */
+
+static apr_status_t message_write(const char **frame, apr_size_t *len,
+                                  bl_wire_type_e type, code_fn code,
+                                  void *message, apr_pool_t *p)
+{
+    codec_t c = {.direction = MEASURE, .size = BL_WIRE_BODY_MAX};
+    char *out;
+
+    code(&c, message);
+    if (c.broken)
+        return APR_EINVAL;
+    out = apr_palloc(p, BL_WIRE_HEADER_LEN + c.at);
+    memcpy(out, MAGIC, MAGIC_LEN);
+    number_put(out + 4, type, 4);
+    number_put(out + 8, c.at, 4);
+    *frame = out;
+    *len = BL_WIRE_HEADER_LEN + c.at;
+
+    c.direction = WRITE;
+    c.out = out + BL_WIRE_HEADER_LEN;
+    c.size = c.at;
+    c.at = 0;
+    code(&c, message);
+    return APR_SUCCESS;
+}
+
+/* On failure message may be half filled: it is never the caller's own. */
+static apr_status_t message_read(void *message, const bl_wire_frame_t *frame,
+                                 bl_wire_type_e type, code_fn code,
+                                 apr_pool_t *p)
+{
+    codec_t c = {.direction = READ, .in = frame->body, .size = frame->len};
+
+    c.p = p;
+    if (frame->type != type || frame->len > BL_WIRE_BODY_MAX)
+        return APR_EGENERAL;
+    code(&c, message);
+    require(&c, c.at == c.size);
+    return c.broken ? APR_EGENERAL : APR_SUCCESS;
+}
+
+/* ---- order ---------------------------------------------------------- */
+
+static void code_steps(codec_t *c, bl_order_t *order)
+{
+    int i;
+
+    code_count(c, KEY_STEP_COUNT, &order->step_count, 1, BL_BUILD_STEPS_MAX);
+    if (c->broken)
+        return;
+    if (c->direction == READ)
+        order->steps = apr_pcalloc(c->p, (apr_size_t)order->step_count *
+                                             sizeof(*order->steps));
+    for (i = 0; i < order->step_count && !c->broken; i++) {
+        code_text(c, KEY_STEP_NAME, &order->steps[i].name);
+        code_text(c, KEY_STEP_COMMAND, &order->steps[i].command);
+    }
+}
+
+static int is_assignment(const char *text)
+{
+    return text[0] != '=' && strchr(text, '=') != NULL;
+}
+
+static void code_env(codec_t *c, bl_order_t *order)
+{
+    int i;
+
+    code_count(c, KEY_ENV_COUNT, &order->env_count, 0, BL_WIRE_ENV_MAX);
+    if (c->broken)
+        return;
+    if (c->direction == READ)
+        order->env = apr_pcalloc(c->p, (apr_size_t)order->env_count *
+                                           sizeof(*order->env));
+    for (i = 0; i < order->env_count && !c->broken; i++) {
+        code_text(c, KEY_ENV, &order->env[i]);
+        require(c, !c->broken && is_assignment(order->env[i]));
+    }
+}
+
+static void code_rlimit(codec_t *c, int which, bl_wire_rlimit_t *limit)
+{
+    limit->set = is_there(c, KEY_RLIMIT_SOFT + which, limit->set);
+    if (!limit->set)
+        return;
+    code_number(c, KEY_RLIMIT_SOFT + which, &limit->soft, 0, APR_UINT64_MAX);
+    code_number(c, KEY_RLIMIT_HARD + which, &limit->hard, 0, APR_UINT64_MAX);
+}
+
+static void code_order(codec_t *c, void *message)
+{
+    bl_order_t *order = message;
+    int i;
+
+    code_text(c, KEY_PROJECT, &order->project);
+    require(c, !c->broken && order->project[0] == '/');
+    code_text(c, KEY_TITLE, &order->title);
+    code_optional(c, KEY_USER, &order->user);
+    code_steps(c, order);
+    code_env(c, order);
+    code_time(c, KEY_TIMEOUT, &order->timeout, 1);
+    code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
+    code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
+    for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
+        code_rlimit(c, i, &order->rlimits[i]);
+    for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
+        code_optional(c, KEY_MESSAGE + i, &order->messages[i]);
+}
+
+apr_status_t bl_wire_order_write(const char **frame, apr_size_t *len,
+                                 const bl_order_t *order, apr_pool_t *p)
+{
+    bl_order_t copy = *order;
+
+    return message_write(frame, len, BL_WIRE_ORDER, code_order, &copy, p);
+}
+
+apr_status_t bl_wire_order_read(bl_order_t **out, const bl_wire_frame_t *frame,
+                                apr_pool_t *p)
+{
+    bl_order_t *order = apr_pcalloc(p, sizeof(*order));
+    apr_status_t rv = message_read(order, frame, BL_WIRE_ORDER, code_order, p);
+
+    if (rv == APR_SUCCESS)
+        *out = order;
+    return rv;
+}
+
+/* ---- limits --------------------------------------------------------- */
+
+static void code_limits(codec_t *c, void *message)
+{
+    bl_limits_t *limits = message;
+
+    code_uint32(c, KEY_MAX_BUILDS, &limits->max_builds, 1, APR_UINT32_MAX);
+    code_uint32(c, KEY_MAX_QUEUE, &limits->max_queue, 0, APR_UINT32_MAX);
+    code_uint32(c, KEY_LINE_LIMIT, &limits->line_limit, LINE_LIMIT_MIN,
+                LINE_LIMIT_MAX);
+}
+
+apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
+                                  const bl_limits_t *limits, apr_pool_t *p)
+{
+    bl_limits_t copy = *limits;
+
+    return message_write(frame, len, BL_WIRE_LIMITS, code_limits, &copy, p);
+}
+
+apr_status_t bl_wire_limits_read(bl_limits_t *out,
+                                 const bl_wire_frame_t *frame, apr_pool_t *p)
+{
+    bl_limits_t limits = {0, 0, 0};
+    apr_status_t rv =
+        message_read(&limits, frame, BL_WIRE_LIMITS, code_limits, p);
+
+    if (rv == APR_SUCCESS)
+        *out = limits;
+    return rv;
+}
+
+/* ---- accepted ------------------------------------------------------- */
+
+static void code_accepted(codec_t *c, void *message)
+{
+    bl_accepted_t *accepted = message;
+
+    code_number(c, KEY_BUILD, &accepted->build, 1, APR_UINT64_MAX);
+    code_text(c, KEY_JSON, &accepted->json);
+}
+
+apr_status_t bl_wire_accepted_write(const char **frame, apr_size_t *len,
+                                    const bl_accepted_t *accepted,
+                                    apr_pool_t *p)
+{
+    bl_accepted_t copy = *accepted;
+
+    return message_write(frame, len, BL_WIRE_ACCEPTED, code_accepted, &copy,
+                         p);
+}
+
+apr_status_t bl_wire_accepted_read(bl_accepted_t *out,
+                                   const bl_wire_frame_t *frame, apr_pool_t *p)
+{
+    bl_accepted_t accepted = {0, NULL};
+    apr_status_t rv =
+        message_read(&accepted, frame, BL_WIRE_ACCEPTED, code_accepted, p);
+
+    if (rv == APR_SUCCESS)
+        *out = accepted;
+    return rv;
+}
+
+/* ---- refused -------------------------------------------------------- */
+
+static void code_refused(codec_t *c, void *message)
+{
+    bl_refusal_t *refusal = message;
+    apr_uint32_t why = (apr_uint32_t)refusal->why;
+
+    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_ORDER);
+    refusal->why = (bl_refused_e)why;
+    code_text(c, KEY_TEXT, &refusal->text);
+}
+
+apr_status_t bl_wire_refused_write(const char **frame, apr_size_t *len,
+                                   const bl_refusal_t *refusal, apr_pool_t *p)
+{
+    bl_refusal_t copy = *refusal;
+
+    return message_write(frame, len, BL_WIRE_REFUSED, code_refused, &copy, p);
+}
+
+apr_status_t bl_wire_refused_read(bl_refusal_t *out,
+                                  const bl_wire_frame_t *frame, apr_pool_t *p)
+{
+    bl_refusal_t refusal = {(bl_refused_e)0, NULL};
+    apr_status_t rv =
+        message_read(&refusal, frame, BL_WIRE_REFUSED, code_refused, p);
+
+    if (rv == APR_SUCCESS)
+        *out = refusal;
+    return rv;
+}

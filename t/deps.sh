@@ -1,0 +1,108 @@
+#!/bin/sh
+# deps.sh LIST... - installs what the lists name and this machine lacks
+#
+# Lists: run (build and serve), test (all tests), fuzz (make fuzz).
+# What counts is that the thing is there, not which package brought it, so a
+# node or a yarn from elsewhere is as good. Nothing missing: nothing done, no
+# network, no root. The package is Debian's that brings it.
+set -eu
+cd "$(dirname "$0")/.."
+
+# A row: package, then a command or file names (patterns) of which one is enough.
+# apache2-bin and not apache2: the latter starts a server on port 80.
+list_run='
+gcc                     cc
+libc6-dev               /usr/include/stdio.h
+apache2-bin             /usr/sbin/apache2
+apache2-dev             apxs
+libjansson-dev          /usr/include/jansson.h
+libssl-dev              /usr/include/openssl/evp.h
+libaprutil1-dbd-sqlite3 /usr/lib/*/apr-util-1/apr_dbd_sqlite3.so
+perl                    prove
+nodejs                  node
+yarnpkg                 yarn yarnpkg
+'
+# libapache2-mod-perl2 is where Debian keeps Apache::Test; mod_perl itself is
+# not loaded. chromium and playwright-core (below) are for the tests of the page.
+list_test='
+libapache2-mod-perl2    /usr/lib/*/perl5/*/Apache/Test.pm /usr/share/perl5/Apache/Test.pm
+libwww-perl             /usr/share/perl5/LWP/UserAgent.pm
+clang                   clang
+clang-format            clang-format
+cppcheck                cppcheck
+chromium                chromium
+'
+list_fuzz='
+clang                   clang
+libclang-rt-dev         /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
+'
+
+there() { # COMMAND-OR-PATTERN...: is one of them there?
+    for what in "$@"; do
+        case $what in
+        /*) [ ! -e "$what" ] || return 0 ;;
+        *) ! command -v "$what" >/dev/null || return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# /usr/sbin is not in everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+missing=
+page=
+for list in "$@"; do
+    case $list in
+    run) rows=$list_run ;;
+    test) rows=$list_test page=1 ;;
+    fuzz) rows=$list_fuzz ;;
+    *) echo "deps: no list $list" >&2; exit 2 ;;
+    esac
+    while read -r package things; do
+        # Unquoted: the patterns become file names here.
+        [ -z "$package" ] || there $things || missing="$missing $package"
+    done <<END
+$rows
+END
+done
+
+if [ -n "$missing" ]; then
+    echo "deps: missing:$missing"
+    if ! command -v apt-get >/dev/null; then
+        echo "deps: no apt-get here: please install these (Debian's names)" >&2
+        exit 1
+    fi
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "deps: please run as root: apt-get install --no-install-recommends$missing" >&2
+            exit 1
+        }
+        sudo=sudo
+    fi
+    log=$(mktemp)
+    # A package manager that is cut off leaves a mess: with this trap the shell
+    # lets apt-get come to its end, and ends then.
+    trap 'rm -f "$log"; exit 143' TERM
+    quietly() { # COMMAND...: its output only if it fails
+        echo "deps: $*"
+        "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; rm -f "$log"; exit 1; }
+    }
+    quietly $sudo apt-get update
+    quietly $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
+    rm -f "$log"
+fi
+
+# The browser tests' driver. Without a lock file: one would name the registry
+# of whoever wrote it; package.json pins the version, and the driver needs
+# nothing else.
+if [ -n "$page" ]; then
+    want=$(sed -n 's/.*"playwright-core": *"\(.*\)".*/\1/p' t/page/package.json)
+    have=$(sed -n 's/^ *"version": *"\(.*\)".*/\1/p' \
+        t/page/node_modules/playwright-core/package.json 2>/dev/null || true)
+    if [ "$want" != "$have" ]; then
+        echo "deps: playwright-core $want"
+        (cd t/page && ../yarn.sh install --no-lockfile --silent --non-interactive)
+    fi
+fi

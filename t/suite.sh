@@ -1,0 +1,117 @@
+#!/bin/sh
+# suite.sh MPM [TEST...] - runs tests against a server; `make suite` calls it
+#
+# Without TEST: all of t/[0-9]*.t under event; under worker and prefork those
+# that say so in a line "# MPM: event worker prefork" (what depends on the way
+# connections are kept).
+#
+# The tests run in a copy, the stage: Apache::Test refuses root and writes
+# beside the tests, the working tree may be closed to other users, and several
+# runs may go on at once. Kept when a test fails, or with KEEP=1.
+set -eu
+cd "$(dirname "$0")/.."
+mpm=$1
+shift
+module=${MODULE:-.libs/mod_buildlog.so}
+apxs=${APXS:-apxs}
+PATH=$PATH:/usr/sbin:/sbin
+
+case $mpm in
+event | worker | prefork) ;;
+*) echo "suite: MPM is event, worker or prefork, not $mpm" >&2; exit 2 ;;
+esac
+if [ $# = 0 ]; then
+    set -- t/[0-9]*.t
+    if [ "$mpm" != event ]; then
+        set -- $(grep -l "^# MPM:.*\<$mpm\>" "$@" || true)
+    fi
+    [ $# != 0 ] || { echo "suite: no test for $mpm" >&2; exit 1; }
+fi
+
+# A unix socket lives in the stage, and its name has at most 107 bytes.
+tmp=${TMPDIR:-/tmp}
+[ ${#tmp} -le 50 ] || tmp=/tmp
+stage=$(mktemp -d "$tmp/buildlog-XXXXXX")
+keep=1
+finish() {
+    if [ -z "$keep" ] && [ -z "${KEEP:-}" ]; then
+        rm -rf "$stage"
+    else
+        echo "suite: kept $stage (logs in t/logs)" >&2
+    fi
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Any free port: several suites may run at once.
+port=$(perl -MIO::Socket::INET -e 'while (1) {
+    my $port = 20000 + int rand 10000;
+    next if !IO::Socket::INET->new(LocalAddr => "127.0.0.1",
+        LocalPort => $port, Listen => 1);
+    print $port;
+    exit 0;
+}')
+modules=$($apxs -q LIBEXECDIR)
+httpd=$($apxs -q SBINDIR)/$($apxs -q progname)
+
+mkdir "$stage/.libs" "$stage/home" "$stage/tmp"
+cp "$module" "$stage/.libs/mod_buildlog.so"
+cp -R conf htdocs t "$stage/"
+rm -rf "$stage/t/unit" "$stage/t/fuzz" "$stage/t/lint"
+sed -e "s|@MPM@|$mpm|g" -e "s|@MODULES@|$modules|g" -e "s|@STAGE@|$stage|g" \
+    t/conf/base.conf.in >"$stage/base.conf"
+# Or Apache::Test would take it for a part of the server's configuration.
+rm "$stage/t/conf/base.conf.in"
+mkdir "$stage/t/logs"
+
+# A module built with sanitizers needs their library in httpd from the start.
+# Leaks are not looked for: httpd leaves most of its memory to exit().
+# A report ends the process and is in the error log, where
+# BuildLog::Test finds it.
+case ${SANITIZE:-} in
+*address*)
+    cat >"$stage/httpd" <<END
+#!/bin/sh
+LD_PRELOAD=$(gcc -print-file-name=libasan.so) \\
+ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \\
+exec $httpd "\$@"
+END
+    chmod +x "$stage/httpd"
+    httpd=$stage/httpd
+    ;;
+esac
+
+as=
+if [ "$(id -u)" = 0 ]; then
+    chown -R nobody "$stage"
+    as="setpriv --reuid=nobody --regid=nogroup --clear-groups"
+fi
+rc=0
+# A clean environment: proxies, locales and debug switches of the caller change
+# nothing.
+(cd "$stage" && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
+    PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 \
+    perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
+    -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
+    -port "$port" "$@") || rc=$?
+
+# The server has stopped: nothing that it started may be there any more. Each
+# of its processes has the stage in its command line or environment. A zombie
+# has neither.
+left() { # by a pattern on stdin, for grep's own command line is among these
+    printf '%s\n' "$stage" | grep -lsFf - /proc/[0-9]*/cmdline /proc/[0-9]*/environ |
+        cut -d / -f 3 | sort -un
+}
+tries=50
+while [ -n "$(left)" ] && [ $tries -gt 0 ]; do
+    sleep 0.1
+    tries=$((tries - 1))
+done
+for pid in $(left); do
+    echo "suite: left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" || true)" >&2
+    kill -9 "$pid" 2>/dev/null || true
+    rc=1
+done
+[ $rc != 0 ] || keep=
+exit $rc
