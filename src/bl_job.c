@@ -271,6 +271,7 @@ void bl_job_start(bl_job_t *job)
     build->started = bl_stamp_next(job->host->last_id, job->host->now);
     job->begun = job->host->now;
     job->phase = PHASE_STEPS;
+    job->end = BL_BUILD_SUCCEEDED; /* unless something speaks against it */
     rv = bl_keeper_start(&job->keeper, job->order, job->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv,

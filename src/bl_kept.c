@@ -250,7 +250,12 @@ static void keep(kept_t *kept)
     end_all(kept);
 }
 
-/* Bring the descriptors to their places and close all others (K2). */
+/* Bring the descriptors to their places and close all others (K2).
+ *
+ * APR closes, in every child that it forks for a program, what all its pools
+ * have open, by number. Here these are the runner's files, and their numbers
+ * would hit ours. So they are closed the same way first, and are gone from the
+ * pools when a step begins. */
 static void settle_descriptors(int control, int out, int err)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -262,6 +267,7 @@ static void settle_descriptors(int control, int out, int err)
 
     if (c < 0 || o < 0 || e < 0 || n < 0)
         _exit(1);
+    apr_pool_cleanup_for_exec();
     dup3(c, FD_CONTROL, O_CLOEXEC);
     dup3(o, FD_OUT, O_CLOEXEC);
     dup3(e, FD_ERR, O_CLOEXEC);

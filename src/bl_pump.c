@@ -460,6 +460,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
 {
     bl_pump_t *pump = baton;
 
+    pump->now = apr_time_now();
     for (;;) {
         bl_stamp_t watermark = bl_table_watermark(pump->table);
         apr_time_t next;
