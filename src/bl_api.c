@@ -21,6 +21,7 @@
 /* layer 3 */
 #include "bl_config.h"
 #include "bl_daemon.h"
+#include "bl_download.h"
 #include "bl_error.h"
 #include "bl_project.h"
 
@@ -42,8 +43,7 @@ static int answer_json(request_rec *r, int status, const char *json)
     return OK;
 }
 
-/* ---- the body of a POST ----------------------------------------------------
- */
+/* ---- the body of a POST --------------------------------------------- */
 
 /* @return OK; the status to answer with, *detail says why */
 static int read_body(request_rec *r, const char **body, apr_size_t *len,
@@ -164,8 +164,7 @@ static int read_path(request_rec *r, const char **path, const char **detail)
     return result;
 }
 
-/* ---- POST .../build
- * --------------------------------------------------------- */
+/* ---- POST .../build ------------------------------------------------- */
 
 static void take_rlimit(bl_wire_rlimit_t *out, const struct rlimit *limit)
 {
@@ -246,8 +245,7 @@ int bl_api_build(request_rec *r)
     }
 }
 
-/* ---- builds
- * ------------------------------------------------------------------- */
+/* ---- builds --------------------------------------------------------- */
 
 apr_uint64_t bl_api_read_number(const char *text)
 {
@@ -313,20 +311,25 @@ apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
     return rv;
 }
 
-static int answer_build(request_rec *r, const char *number)
+/* what: "42" or "42/log" */
+static int answer_build(request_rec *r, const char *what)
 {
-    const char *project, *json;
+    const char *project, *json, *slash = strchr(what, '/');
+    apr_uint64_t number;
     bl_table_row_t row;
-    apr_uint64_t n = bl_api_read_number(number);
 
-    if (n == 0 ||
-        bl_api_find_build(&row, &project, &json, r, n) != APR_SUCCESS)
+    if (slash != NULL && strcmp(slash, "/log") != 0)
+        return bl_error_send(r, HTTP_NOT_FOUND, "There is nothing here.");
+    number = bl_api_read_number(
+        slash != NULL ? apr_pstrmemdup(r->pool, what, slash - what) : what);
+    if (number == 0 ||
+        bl_api_find_build(&row, &project, &json, r, number) != APR_SUCCESS)
         return bl_error_send(r, HTTP_NOT_FOUND, "There is no such build.");
-    return answer_json(r, HTTP_OK, json);
+    return slash != NULL ? bl_download_send(r, &row)
+                         : answer_json(r, HTTP_OK, json);
 }
 
-/* ---- projects
- * ----------------------------------------------------------------- */
+/* ---- projects ------------------------------------------------------- */
 
 /* The JSON of the latest build that the table knows, by project. */
 static apr_hash_t *latest_builds(request_rec *r)
@@ -391,17 +394,26 @@ static int answer_projects(request_rec *r)
     return answer_json(r, HTTP_OK, bl_json_text(answer, r->pool));
 }
 
-/* ---- dispatch: by what stands behind the last "/builds" or "/projects" ----
- */
+/* ---- dispatch ------------------------------------------------------- */
+
+/* The last "/builds/" of the address, wherever the handler is mapped. */
+static const char *behind_builds(const char *uri)
+{
+    const char *found = NULL, *at = uri;
+
+    while ((at = ap_strstr_c(at, "/builds/")) != NULL)
+        found = at += strlen("/builds/");
+    return found;
+}
 
 int bl_api_read(request_rec *r)
 {
     const char *slash = strrchr(r->uri, '/');
-    const char *builds = strstr(r->uri, "/builds/");
+    const char *build = behind_builds(r->uri);
 
     if (slash != NULL && strcmp(slash, "/projects") == 0)
         return answer_projects(r);
-    if (builds != NULL && builds + 7 == slash)
-        return answer_build(r, slash + 1);
+    if (build != NULL)
+        return answer_build(r, build);
     return bl_error_send(r, HTTP_NOT_FOUND, "There is nothing here.");
 }

@@ -17,7 +17,7 @@
 /** POST .../build: start a build. */
 int bl_api_build(request_rec *r);
 
-/** GET .../builds/42, .../projects. */
+/** GET .../builds/42, .../builds/42/log, .../projects. */
 int bl_api_read(request_rec *r);
 
 /**

@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 /* APR */
+#include <apr_hash.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 /* httpd */
@@ -52,8 +53,7 @@ static const bl_wire_step_t default_steps[] = {
     {"build", "yarn build"},
 };
 
-/* ---- creating and merging ------------------------------------------------
- */
+/* ---- creating and merging ------------------------------------------- */
 
 void *bl_config_create_server(apr_pool_t *p, server_rec *s)
 {
@@ -108,17 +108,14 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         MERGE_POINTER(messages[i]);
     /* Variables one by one, as SetEnv does. */
-    if (base->set_env != NULL && add->set_env != NULL) {
-        conf->set_env = apr_table_copy(p, base->set_env);
-        apr_table_overlap(conf->set_env, add->set_env, APR_OVERLAP_TABLES_SET);
-    }
+    if (base->set_env != NULL && add->set_env != NULL)
+        conf->set_env = apr_hash_overlay(p, add->set_env, base->set_env);
     else
         MERGE_POINTER(set_env);
     return conf;
 }
 
-/* ---- reading -------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------- */
 
 const bl_server_conf_t *bl_config_server(void)
 {
@@ -196,28 +193,26 @@ const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
         const char *value = getenv(name);
 
         /* What BuildLogSetEnv says wins. */
-        if (value != NULL && (conf->set_env == NULL ||
-                              apr_table_get(conf->set_env, name) == NULL))
+        if (value != NULL &&
+            (conf->set_env == NULL ||
+             apr_hash_get(conf->set_env, name, APR_HASH_KEY_STRING) == NULL))
             APR_ARRAY_PUSH(env, const char *) =
                 apr_pstrcat(p, name, "=", value, NULL);
     }
     if (conf->set_env != NULL) {
-        const apr_array_header_t *set = apr_table_elts(conf->set_env);
+        apr_hash_index_t *at;
 
-        for (i = 0; i < set->nelts; i++) {
-            const apr_table_entry_t *entry =
-                &APR_ARRAY_IDX(set, i, apr_table_entry_t);
-
+        for (at = apr_hash_first(p, conf->set_env); at != NULL;
+             at = apr_hash_next(at))
             APR_ARRAY_PUSH(env, const char *) =
-                apr_pstrcat(p, entry->key, "=", entry->val, NULL);
-        }
+                apr_pstrcat(p, (const char *)apr_hash_this_key(at), "=",
+                            (const char *)apr_hash_this_val(at), NULL);
     }
     *count = env->nelts;
     return (const char **)env->elts;
 }
 
-/* ---- checks --------------------------------------------------------------
- */
+/* ---- checks --------------------------------------------------------- */
 
 static const char *wrong(cmd_parms *cmd, const char *value,
                          const char *allowed)
@@ -288,8 +283,7 @@ static int is_variable_name(const char *name)
     return 1;
 }
 
-/* ---- server --------------------------------------------------------------
- */
+/* ---- server --------------------------------------------------------- */
 
 static bl_server_conf_t *server_conf(cmd_parms *cmd)
 {
@@ -366,15 +360,17 @@ static const char *set_line_limit(cmd_parms *cmd, void *dummy,
                        LINE_LIMIT_LEAST, LINE_LIMIT_MOST);
 }
 
-/* ---- directory -----------------------------------------------------------
- */
+/* ---- directory ------------------------------------------------------ */
 
-static const char *set_on(cmd_parms *cmd, void *dir, int on)
+static const char *set_on(cmd_parms *cmd, void *dir, const char *value)
 {
     const char *error = check_directory(cmd);
+    int on = ap_cstr_casecmp(value, "on") == 0;
 
     if (error != NULL)
         return error;
+    if (!on && ap_cstr_casecmp(value, "off") != 0)
+        return wrong(cmd, value, "On or Off");
     if (cmd->path == NULL && on)
         return apr_pstrcat(cmd->pool, cmd->cmd->name,
                            " On: only inside <Directory>, so that nothing "
@@ -465,8 +461,8 @@ static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
     if (!is_variable_name(name))
         return wrong(cmd, name, "a name of letters, digits and _");
     if (conf->set_env == NULL)
-        conf->set_env = apr_table_make(cmd->pool, 8);
-    apr_table_setn(conf->set_env, name, value);
+        conf->set_env = apr_hash_make(cmd->pool);
+    apr_hash_set(conf->set_env, name, APR_HASH_KEY_STRING, value);
     return NULL;
 }
 
@@ -507,8 +503,7 @@ static const char *set_message(cmd_parms *cmd, void *dir, const char *event,
     return NULL;
 }
 
-/* ---- location ------------------------------------------------------------
- */
+/* ---- location ------------------------------------------------------- */
 
 static const char *set_ping(cmd_parms *cmd, void *dir, const char *value)
 {
@@ -551,8 +546,9 @@ static const char *add_allow_origin(cmd_parms *cmd, void *dir,
     apr_uri_t uri;
 
     if (apr_uri_parse(cmd->pool, value, &uri) != APR_SUCCESS ||
-        uri.scheme == NULL || uri.hostname == NULL || uri.path != NULL ||
-        uri.query != NULL || uri.fragment != NULL || uri.user != NULL)
+        uri.scheme == NULL || uri.hostname == NULL ||
+        uri.hostname[0] == '\0' || uri.path != NULL || uri.query != NULL ||
+        uri.fragment != NULL || uri.user != NULL)
         return wrong(cmd, value,
                      "an origin such as https://ci.example.org (no path, no "
                      "wildcard)");
@@ -562,8 +558,7 @@ static const char *add_allow_origin(cmd_parms *cmd, void *dir,
     return NULL;
 }
 
-/* ---- the table ------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------ */
 
 /* C2: neither of these allows .htaccess. */
 #define SERVER RSRC_CONF
@@ -582,8 +577,8 @@ const command_rec bl_config_commands[] = {
                   "viewers at once, over all children"),
     AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,
                   "bytes; longer lines are stored in pieces"),
-    AP_INIT_FLAG("BuildLog", set_on, NULL, ANYWHERE,
-                 "On: this directory and those below it may be built"),
+    AP_INIT_TAKE1("BuildLog", set_on, NULL, ANYWHERE,
+                  "On: this directory and those below it may be built"),
     AP_INIT_TAKE2("BuildLogStep", add_step, NULL, ANYWHERE,
                   "name and command of the next step"),
     AP_INIT_TAKE1("BuildLogTitle", set_title, NULL, ANYWHERE,
@@ -610,4 +605,5 @@ const command_rec bl_config_commands[] = {
                   "the stamp of text lines, for strftime"),
     AP_INIT_ITERATE("BuildLogAllowOrigin", add_allow_origin, NULL, ANYWHERE,
                     "origins of other sites whose pages may use this one"),
-    {NULL}};
+    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL},
+};

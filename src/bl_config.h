@@ -17,6 +17,7 @@
 #include "httpd.h"
 #include "http_config.h"
 
+#include <apr_hash.h>
 #include <apr_tables.h>
 
 #include "bl_build.h"
@@ -45,7 +46,7 @@ typedef struct {
     apr_interval_time_t timeout;
     apr_interval_time_t idle_timeout;
     apr_interval_time_t kill_grace;
-    apr_table_t *set_env;                       /* NULL: none */
+    apr_hash_t *set_env;                        /* by name; NULL: none */
     apr_array_header_t *pass_env;               /* const char *; NULL: none */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
     /* location */
@@ -73,7 +74,7 @@ const bl_dir_conf_t *bl_config_of_section(ap_conf_vector_t *section);
 /** The state directory; made in p if it is the default one. */
 const char *bl_config_state_dir(apr_pool_t *p);
 
-/* ---- values with their defaults ----------------------------------------- */
+/* ---- values with their defaults ------------------------------------- */
 
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
                             apr_pool_t *p);

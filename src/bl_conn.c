@@ -20,13 +20,26 @@ const char *bl_conn_kind_name(bl_conn_kind_e kind)
     return kind == BL_CONN_DETACHED ? "detached" : "polled";
 }
 
-/* Only the filter that writes to the socket: no TLS, nothing that counts,
- * limits or changes bytes. */
+/* A filter that a stream may go on without: the one that writes to the socket,
+ * and mod_reqtimeout's, which only looks for the end of a request. */
+static int is_dispensable(const ap_filter_t *f)
+{
+    return strcmp(f->frec->name, "core") == 0 ||
+           strcmp(f->frec->name, "reqtimeout") == 0;
+}
+
+/* No TLS, nothing that counts, limits or changes bytes. */
 static int is_bare(const conn_rec *c)
 {
-    return c->master == NULL && c->output_filters != NULL &&
-           c->output_filters->next == NULL &&
-           strcmp(c->output_filters->frec->name, "core") == 0;
+    const ap_filter_t *f;
+
+    if (c->master != NULL || c->output_filters == NULL)
+        return 0;
+    for (f = c->output_filters; f != NULL; f = f->next) {
+        if (!is_dispensable(f))
+            return 0;
+    }
+    return 1;
 }
 
 bl_conn_kind_e bl_conn_kind(const request_rec *r)

@@ -170,7 +170,7 @@ apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
     return cursor_read(rec, c, BLOCK_BYTES, tail);
 }
 
-/* ---- finding a place --------------------------------------------------- */
+/* ---- finding a place ------------------------------------------------ */
 
 /* Stand at the first record that begins at or behind a byte. */
 static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,

@@ -16,10 +16,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* APR */
@@ -39,6 +36,7 @@
 #include "bl_runner.h"
 /* layer 3 */
 #include "bl_config.h"
+#include "bl_statedir.h"
 
 #define RETAINED_KEY "mod_buildlog"
 
@@ -54,20 +52,11 @@
 /* On stop the parent waits for the runner: a build's grace and some more. */
 #define STOP_WAIT apr_time_from_sec(30)
 
-/* A request waits so long for the runner. */
-#define ASK_TIME apr_time_from_sec(5)
-
-/* sun_path of a unix socket. */
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
-
 typedef struct {
     int version;
     bl_table_t *table;
     bl_wake_t *wake;
-    const char *state_dir;
-    const char *socket_path;
-    int listen_fd;
-    int lock_fd;
+    bl_statedir_t dir;
     int lifeline[2]; /* [1] only in the parent */
     pid_t parent;
     apr_proc_t runner; /* pid 0: none */
@@ -92,15 +81,18 @@ bl_wake_t *bl_daemon_wake(void)
 
 const char *bl_daemon_logs_dir(void)
 {
-    static const char *dir;
-
-    if (dir == NULL)
-        dir = apr_pstrcat(config_pool, retained->state_dir, "/logs", NULL);
-    return dir;
+    return retained->dir.logs;
 }
 
-/* ---- diagnostics of the layers below ---------------------------------------
- */
+void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
+{
+    /* Without a runner the socket would take the message and wait. */
+    asked->what = BL_ASKED_NO_RUNNER;
+    if (bl_table_runner(retained->table) != 0)
+        bl_ask_build(asked, retained->dir.socket_path, order, r);
+}
+
+/* ---- diagnostics of the layers below -------------------------------- */
 
 static void diag_to_log(bl_diag_level_e level, apr_status_t rv,
                         const char *message)
@@ -114,114 +106,7 @@ static void diag_to_log(bl_diag_level_e level, apr_status_t rv,
     ap_log_error(APLOG_MARK, levels[level], rv, ap_server_conf, "%s", message);
 }
 
-/* ---- the state directory
- * ---------------------------------------------------- */
-
-static int fail(server_rec *s, apr_status_t rv, const char *what)
-{
-    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "BL0101 %s", what);
-    return HTTP_INTERNAL_SERVER_ERROR;
-}
-
-/* Whom the runner and the builds are, and who may read: httpd's group. */
-static void owners(uid_t *user, gid_t *group)
-{
-    const bl_server_conf_t *conf = bl_config_server();
-
-    *user = geteuid();
-    *group = getegid();
-    if (geteuid() == 0) {
-        *user = conf->user_name != NULL ? conf->uid : ap_unixd_config.user_id;
-        *group = ap_unixd_config.group_id;
-    }
-}
-
-/* Make a directory, or see that the one there is ours. */
-static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
-{
-    struct stat info;
-    uid_t user;
-    gid_t group;
-
-    owners(&user, &group);
-    if (mkdir(path, 0750) == 0) {
-        /* The group is inherited by what the runner makes in it, so that
-         * httpd's children can read logs whoever BuildLogUser is. */
-        if (chown(path, user, group) != 0 || chmod(path, 02750) != 0)
-            return fail(s, errno,
-                        apr_psprintf(p, "cannot give %s to its owner", path));
-        return OK;
-    }
-    if (errno != EEXIST)
-        return fail(
-            s, errno,
-            apr_psprintf(p, "cannot make %s; see BuildLogStateDir", path));
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-        return fail(s, errno, apr_psprintf(p, "%s is no directory", path));
-    if (info.st_uid != user)
-        return fail(s, 0,
-                    apr_psprintf(p,
-                                 "%s belongs to user %ld, but the runner is "
-                                 "user %ld; see BuildLogStateDir and "
-                                 "BuildLogUser",
-                                 path, (long)info.st_uid, (long)user));
-    return OK;
-}
-
-/* One server per state directory: the lock lives as long as the parent. */
-static int take_lock(retained_t *keep, server_rec *s, apr_pool_t *p)
-{
-    const char *path = apr_pstrcat(p, keep->state_dir, "/lock", NULL);
-    struct flock lock;
-
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    keep->lock_fd =
-        open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (keep->lock_fd < 0)
-        return fail(s, errno, apr_psprintf(p, "cannot open %s", path));
-    if (fcntl(keep->lock_fd, F_SETLK, &lock) != 0)
-        return fail(s, errno,
-                    apr_psprintf(p,
-                                 "%s is in use by another server; each needs "
-                                 "a BuildLogStateDir of its own",
-                                 keep->state_dir));
-    return OK;
-}
-
-static int open_socket(retained_t *keep, server_rec *s, apr_pool_t *p)
-{
-    struct sockaddr_un address;
-    uid_t user;
-    gid_t group;
-    int fd;
-
-    owners(&user, &group);
-    if (strlen(keep->socket_path) > SOCKET_PATH_MAX)
-        return fail(s, 0,
-                    apr_psprintf(p,
-                                 "BuildLogStateDir: %s is too long for the "
-                                 "name of a socket (%d bytes at most)",
-                                 keep->socket_path, (int)SOCKET_PATH_MAX));
-    memset(&address, 0, sizeof(address));
-    address.sun_family = AF_UNIX;
-    apr_cpystrn(address.sun_path, keep->socket_path, sizeof(address.sun_path));
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* A name that an earlier server left; the lock says that it is gone. */
-    unlink(keep->socket_path);
-    if (fd < 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        chmod(keep->socket_path, 0660) != 0 ||
-        chown(keep->socket_path, user, group) != 0 || listen(fd, 511) != 0)
-        return fail(s, errno,
-                    apr_psprintf(p, "cannot listen on %s", keep->socket_path));
-    keep->listen_fd = fd;
-    return OK;
-}
-
-/* ---- the first start
- * --------------------------------------------------------- */
+/* ---- the first start ------------------------------------------------ */
 
 static int slot_count(void)
 {
@@ -237,37 +122,27 @@ static int slot_count(void)
 static int begin_all(retained_t *keep, server_rec *s)
 {
     apr_pool_t *p = s->process->pool;
-    const char *logs;
     apr_status_t rv;
     int result;
 
     keep->version = RETAINED_VERSION;
     keep->parent = getpid();
-    keep->state_dir = apr_pstrdup(p, bl_config_state_dir(config_pool));
-    keep->socket_path = apr_pstrcat(p, keep->state_dir, "/runner.sock", NULL);
-    logs = apr_pstrcat(p, keep->state_dir, "/logs", NULL);
-    result = make_directory(keep->state_dir, s, config_pool);
-    if (result == OK)
-        result = make_directory(logs, s, config_pool);
-    if (result == OK)
-        result = take_lock(keep, s, config_pool);
-    if (result == OK)
-        result = open_socket(keep, s, config_pool);
+    result = bl_statedir_open(&keep->dir, bl_config_state_dir(config_pool), s,
+                              p, config_pool);
     if (result != OK)
         return result;
     rv = bl_table_create(&keep->table, slot_count(), p);
     if (rv != APR_SUCCESS)
-        return fail(s, rv, "no shared memory");
+        return bl_statedir_fail(s, rv, "no shared memory");
     rv = bl_wake_create(&keep->wake, slot_count(), p);
     if (rv != APR_SUCCESS)
-        return fail(s, rv, "no pipes for waking children");
+        return bl_statedir_fail(s, rv, "no pipes for waking children");
     if (pipe2(keep->lifeline, O_CLOEXEC) != 0)
-        return fail(s, errno, "no pipe for the runner");
+        return bl_statedir_fail(s, errno, "no pipe for the runner");
     return OK;
 }
 
-/* ---- the runner's process
- * ------------------------------------------------------ */
+/* ---- the runner's process ------------------------------------------- */
 
 /* The error log of a new generation replaces that of the old one. */
 static void take_error_log(int fd)
@@ -305,7 +180,7 @@ static void runner_main(server_rec *s)
     apr_pool_t *p;
 
     close(retained->lifeline[1]);
-    close(retained->lock_fd);
+    close(retained->dir.lock_fd);
     bl_wake_keep_writers(retained->wake);
     ap_close_listeners();
     setsid();
@@ -318,10 +193,10 @@ static void runner_main(server_rec *s)
                      "BL0102 the runner cannot become its user");
         _exit(1);
     }
-    setup.state_dir = retained->state_dir;
+    setup.state_dir = retained->dir.path;
     setup.table = retained->table;
     setup.wake = retained->wake;
-    setup.listen_fd = retained->listen_fd;
+    setup.listen_fd = retained->dir.listen_fd;
     setup.lifeline_fd = retained->lifeline[0];
     setup.parent = retained->parent;
     setup.user = geteuid();
@@ -353,8 +228,7 @@ static void begin_runner(server_rec *s)
     watch_runner(s);
 }
 
-/* ---- watching it
- * ----------------------------------------------------------------- */
+/* ---- watching it ---------------------------------------------------- */
 
 static void runner_died(server_rec *s, int status)
 {
@@ -427,152 +301,7 @@ static int runner_lives(void)
            waitpid(retained->runner.pid, &status, WNOHANG) == 0;
 }
 
-/* ---- talking to it
- * ----------------------------------------------------------------- */
-
-static int connect_runner(const char *path)
-{
-    struct timeval time = {ASK_TIME / APR_USEC_PER_SEC, 0};
-    struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return -1;
-    memset(&address, 0, sizeof(address));
-    address.sun_family = AF_UNIX;
-    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* The new generation's limits, and its error log. */
-static void tell_limits(server_rec *s)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    int log = STDERR_FILENO, fd;
-    struct msghdr message;
-    struct cmsghdr *c;
-    const char *frame;
-    struct iovec part;
-    apr_size_t len;
-
-    if (bl_wire_limits_write(&frame, &len, &bl_config_server()->limits,
-                             config_pool) != APR_SUCCESS)
-        return;
-    part.iov_base = (void *)frame;
-    part.iov_len = len;
-    memset(&message, 0, sizeof(message));
-    memset(&control, 0, sizeof(control));
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.room;
-    message.msg_controllen = sizeof(control.room);
-    c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &log, sizeof(log));
-    fd = connect_runner(retained->socket_path);
-    if (fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)len)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
-                     "BL0105 the runner could not be told its new limits");
-    if (fd >= 0)
-        close(fd);
-}
-
-static apr_status_t send_all(int fd, const char *buf, apr_size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, buf, len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return APR_FROM_OS_ERROR(errno);
-        buf += n;
-        len -= (apr_size_t)n;
-    }
-    return APR_SUCCESS;
-}
-
-static apr_status_t receive_frame(bl_wire_frame_t *frame, int fd,
-                                  apr_pool_t *p)
-{
-    apr_size_t len = 0, need = BL_WIRE_HEADER_LEN;
-    char *buf = apr_palloc(p, need);
-
-    for (;;) {
-        apr_size_t have = need;
-        ssize_t n = recv(fd, buf + len, need - len, 0);
-        apr_status_t rv;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return APR_FROM_OS_ERROR(errno);
-        if (n == 0)
-            return APR_EOF;
-        len += (apr_size_t)n;
-        rv = bl_wire_frame_read(frame, &need, buf, len);
-        if (rv != APR_INCOMPLETE)
-            return rv;
-        if (need > have) {
-            char *more = apr_palloc(p, need);
-
-            memcpy(more, buf, len);
-            buf = more;
-        }
-    }
-}
-
-void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
-{
-    bl_wire_frame_t frame;
-    const char *text;
-    apr_size_t len;
-    apr_status_t rv;
-    int fd = -1;
-
-    memset(asked, 0, sizeof(*asked));
-    asked->what = BL_ASKED_NO_RUNNER;
-    rv = bl_wire_order_write(&text, &len, order, r->pool);
-    if (rv != APR_SUCCESS) {
-        asked->what = BL_ASKED_REFUSED;
-        asked->refused.why = BL_REFUSED_ORDER;
-        asked->refused.text =
-            "The configuration of the project is too large for a build.";
-        return;
-    }
-    if (bl_table_runner(retained->table) != 0)
-        fd = connect_runner(retained->socket_path);
-    if (fd < 0)
-        return;
-    rv = send_all(fd, text, len);
-    if (rv == APR_SUCCESS)
-        rv = receive_frame(&frame, fd, r->pool);
-    close(fd);
-    if (rv == APR_SUCCESS && bl_wire_accepted_read(&asked->accepted, &frame,
-                                                   r->pool) == APR_SUCCESS)
-        asked->what = BL_ASKED_ACCEPTED;
-    else if (rv == APR_SUCCESS && bl_wire_refused_read(&asked->refused, &frame,
-                                                       r->pool) == APR_SUCCESS)
-        asked->what = BL_ASKED_REFUSED;
-    else
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                      "BL0106 the runner did not answer");
-}
-
-/* ---- hooks
- * --------------------------------------------------------------------------
- */
+/* ---- hooks ---------------------------------------------------------- */
 
 /* D3: on an orderly stop. On a restart the lifeline stays as it is. */
 static apr_status_t end_of_config(void *dummy)
@@ -588,7 +317,7 @@ static apr_status_t end_of_config(void *dummy)
            waitpid(retained->runner.pid, &status, WNOHANG) == 0 &&
            apr_time_now() < deadline)
         apr_sleep(apr_time_from_msec(10));
-    unlink(retained->socket_path);
+    unlink(retained->dir.socket_path);
     return APR_SUCCESS;
 }
 
@@ -601,11 +330,11 @@ static int go_on(retained_t *keep, server_rec *s)
                      "builds are refused until httpd is stopped and started");
         return DECLINED;
     }
-    if (strcmp(keep->state_dir, bl_config_state_dir(config_pool)) != 0)
+    if (strcmp(keep->dir.path, bl_config_state_dir(config_pool)) != 0)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "BL0108 BuildLogStateDir stays %s until httpd is stopped "
                      "and started",
-                     keep->state_dir);
+                     keep->dir.path);
     return OK;
 }
 
@@ -632,7 +361,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
     apr_pool_cleanup_register(p, NULL, end_of_config, apr_pool_cleanup_null);
     if (runner_lives()) {
         watch_runner(s);
-        tell_limits(s);
+        bl_ask_set_limits(keep->dir.socket_path, &bl_config_server()->limits,
+                          s, p);
     }
     else {
         bl_table_set_runner(keep->table, 0);
@@ -648,8 +378,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
         return;
     close(retained->lifeline[0]);
     close(retained->lifeline[1]);
-    close(retained->listen_fd);
-    close(retained->lock_fd);
+    close(retained->dir.listen_fd);
+    close(retained->dir.lock_fd);
 }
 
 void bl_daemon_register_hooks(apr_pool_t *p)

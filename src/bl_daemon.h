@@ -5,7 +5,7 @@
  * Layer:    3 (httpd glue).
  * Runs in:  parent (post_config and its maintenance), children (the rest).
  * Owns:     what outlives a restart: table, wake pipes, socket, lifeline, the
- *           runner's pid; the state directory's existence and owner.
+ *           runner's pid.
  * Not here: what the runner does (bl_runner).
  *
  * D1  a graceful or hard restart does not touch the runner
@@ -18,9 +18,9 @@
 
 #include "httpd.h"
 
+#include "bl_ask.h"
 #include "bl_table.h"
 #include "bl_wake.h"
-#include "bl_wire.h"
 
 /** Register the hooks of the parent and of children. */
 void bl_daemon_register_hooks(apr_pool_t *p);
@@ -31,18 +31,6 @@ bl_wake_t *bl_daemon_wake(void);
 
 /** The directory of logs. */
 const char *bl_daemon_logs_dir(void);
-
-typedef enum {
-    BL_ASKED_ACCEPTED,
-    BL_ASKED_REFUSED,
-    BL_ASKED_NO_RUNNER /* it is down, or did not answer in time */
-} bl_asked_e;
-
-typedef struct {
-    bl_asked_e what;
-    bl_accepted_t accepted;
-    bl_refusal_t refused;
-} bl_asked_t;
 
 /** Request thread: give an order to the runner and wait for its reply. */
 void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r);

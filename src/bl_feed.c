@@ -67,6 +67,7 @@ struct bl_feed_t {
     int row;                     /* of the one build; -1: not known */
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
     apr_off_t file_tail;
+    int file_final;
     char *buf; /* where a chunk is written */
     apr_size_t len;
     apr_size_t cap;
@@ -75,8 +76,7 @@ struct bl_feed_t {
     apr_time_t ping_time;
 };
 
-/* ---- spec ----------------------------------------------------------------
- */
+/* ---- spec ----------------------------------------------------------- */
 
 static int same_text(const char *a, const char *b)
 {
@@ -130,8 +130,7 @@ static decision_e decide(bl_feed_t *f, const bl_table_row_t *row)
     return known->decision;
 }
 
-/* ---- the bytes of a chunk ------------------------------------------------
- */
+/* ---- the bytes of a chunk ------------------------------------------- */
 
 static char *room(bl_feed_t *f, apr_size_t want)
 {
@@ -190,8 +189,7 @@ static void put_gap(bl_feed_t *f, bl_stamp_t after, bl_stamp_t from)
     put_event(f, "gap", 0, data, (apr_size_t)n);
 }
 
-/* ---- readers -------------------------------------------------------------
- */
+/* ---- readers -------------------------------------------------------- */
 
 static place_t *place_at(bl_feed_t *f, bl_stamp_t at)
 {
@@ -217,8 +215,7 @@ static place_t *place_at(bl_feed_t *f, bl_stamp_t at)
     return oldest;
 }
 
-/* ---- one build -----------------------------------------------------------
- */
+/* ---- one build ------------------------------------------------------ */
 
 /* An old build without a row: its log will not grow. */
 static apr_status_t look_at_file(bl_feed_t *f)
@@ -238,6 +235,7 @@ static apr_status_t look_at_file(bl_feed_t *f)
     if (rv == APR_SUCCESS) {
         f->file_last_id = rec.id;
         f->file_tail = bl_cursor_offset(cursor);
+        f->file_final = (rec.flags & BL_REC_END) != 0;
     }
     bl_cursor_close(&cursor);
     return rv == APR_EOF ? APR_SUCCESS : rv;
@@ -260,6 +258,7 @@ static apr_status_t build_state(bl_table_row_t *row, bl_feed_t *f)
     memset(row, 0, sizeof(*row));
     row->build = f->spec.build;
     row->row = f->row = -1;
+    row->final = f->file_final;
     row->last_id = f->file_last_id;
     row->tail = f->file_tail;
     return APR_SUCCESS;
@@ -282,11 +281,13 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
             chunk->then = BL_CHUNK_END;
         bl_reader_take(r);
     }
+    /* Who came back with the id of the end has nothing more to wait for. */
+    if (row.final && bl_reader_at(r) >= row.last_id)
+        chunk->then = BL_CHUNK_END;
     return APR_SUCCESS;
 }
 
-/* ---- all builds ----------------------------------------------------------
- */
+/* ---- all builds ----------------------------------------------------- */
 
 /* Tell the reader which logs there are. @return 1: there is news of a project
  * that the view does not know */
@@ -349,8 +350,7 @@ static void fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
         bl_reader_move(r, watermark);
 }
 
-/* ---- chunks --------------------------------------------------------------
- */
+/* ---- chunks --------------------------------------------------------- */
 
 static kept_chunk_t *chunk_find(bl_feed_t *f, bl_stamp_t from)
 {
@@ -385,7 +385,9 @@ int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
 
     if (f->spec.build == 0)
         return bl_table_watermark(f->table) > after;
-    return build_state(&row, f) == APR_SUCCESS && row.last_id > after;
+    /* Who is at the end of what has ended is told to go. */
+    return build_state(&row, f) == APR_SUCCESS &&
+           (row.last_id > after || row.final);
 }
 
 apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
@@ -442,8 +444,7 @@ apr_bucket *bl_feed_ping(bl_feed_t *f, bl_stamp_t at, apr_time_t now)
     return f->ping;
 }
 
-/* ---- life ----------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------- */
 
 bl_feed_t *bl_feed_create(const bl_feed_spec_t *spec, const char *logs_dir,
                           const bl_table_t *table, apr_bucket_alloc_t *buckets,

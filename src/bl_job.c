@@ -43,7 +43,7 @@ struct bl_job_t {
     const char *final_json;
 };
 
-/* ---- what the log says -------------------------------------------------- */
+/* ---- what the log says ---------------------------------------------- */
 
 /* The build's record as it is now, into log and table. */
 static const char *show(bl_job_t *job, unsigned flags)
@@ -113,7 +113,7 @@ static const char *not_started_reason(const bl_job_t *job, int step,
                         apr_strerror(why, text, sizeof(text)));
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end -------------------------------------------------------- */
 
 /* Everything is said; the job is done when it is also in the file. */
 static void write_end(bl_job_t *job)
@@ -176,7 +176,7 @@ static void keeper_gone(bl_job_t *job)
     end_build(job);
 }
 
-/* ---- steps -------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------- */
 
 static void begin_step(bl_job_t *job, int step)
 {
@@ -258,7 +258,7 @@ static void keeper_ready(void *baton, apr_int16_t events)
     }
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------- */
 
 void bl_job_start(bl_job_t *job)
 {

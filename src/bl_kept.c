@@ -65,7 +65,7 @@ static void tell(const kept_t *kept, int what, int value)
     send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
 }
 
-/* ---- steps ------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------- */
 
 static void child_failed(apr_pool_t *p, apr_status_t rv, const char *what)
 {
@@ -165,7 +165,7 @@ static void reap(kept_t *kept)
     }
 }
 
-/* ---- the end ----------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------- */
 
 static int signal_all(kept_t *kept, int sig)
 {
@@ -210,7 +210,7 @@ static void end_all(kept_t *kept)
     reap(kept);
 }
 
-/* ---- the process ------------------------------------------------------- */
+/* ---- the process ---------------------------------------------------- */
 
 static void take_message(kept_t *kept)
 {

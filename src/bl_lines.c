@@ -65,7 +65,7 @@ struct bl_lines_t {
     char *repaired; /* REPLACEMENT_LEN * limit bytes */
 };
 
-/* ---- UTF-8 ------------------------------------------------------------ */
+/* ---- UTF-8 ---------------------------------------------------------- */
 
 typedef enum { U8_WHOLE, U8_SHORT, U8_BAD } u8_e;
 
@@ -197,7 +197,7 @@ static apr_size_t repair(char *out, const char *text, apr_size_t len,
     }
 }
 
-/* ---- out --------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------ */
 
 static void put(bl_lines_t *lines, unsigned flags, const char *text,
                 apr_size_t len)
@@ -222,7 +222,7 @@ static void put_frame(bl_lines_t *lines)
     put(lines, BL_REC_CR, frame, lines->frame_len);
 }
 
-/* ---- in ---------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------- */
 
 /* What the first bytes of a call say about a CR at the end of the last one.
  * Returns where the next line begins. */
@@ -340,7 +340,7 @@ static const char *find(char byte, const char *p, const char *end)
     return at != NULL ? at : end;
 }
 
-/* ---- interface --------------------------------------------------------- */
+/* ---- interface ------------------------------------------------------ */
 
 bl_lines_t *bl_lines_create(apr_size_t limit, bl_lines_emit_fn emit,
                             void *baton, apr_pool_t *p)

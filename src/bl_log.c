@@ -33,6 +33,7 @@ struct bl_log_t {
     apr_file_t *file;
     int fd;
     apr_off_t tail;
+    int torn;            /* something may stand behind the tail */
     bl_stamp_t last_id;  /* committed */
     bl_stamp_t batch_id; /* last one in the batch */
     apr_pool_t *batch_pool;
@@ -59,7 +60,7 @@ const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p)
     return apr_psprintf(p, "%s/%" APR_UINT64_T_FMT ".log", dir, build);
 }
 
-/* ---- batch ------------------------------------------------------------ */
+/* ---- batch ---------------------------------------------------------- */
 
 /* Only a failing disk makes a batch grow beyond what one read becomes, and
  * then nothing more is read: so this is bounded by the read size. */
@@ -91,10 +92,25 @@ void bl_log_add(bl_log_t *log, const bl_record_t *rec)
     log->batch_id = rec->id;
 }
 
+/* G4: no half record, ever. Nothing is appended before this has worked. */
+static apr_status_t cut_torn(bl_log_t *log)
+{
+    apr_status_t rv = apr_file_trunc(log->file, log->tail);
+
+    log->torn = rv != APR_SUCCESS;
+    return rv;
+}
+
 apr_status_t bl_log_commit(bl_log_t *log)
 {
     apr_size_t done = 0;
+    apr_status_t rv;
 
+    if (log->batch_len > 0 && log->torn) {
+        rv = cut_torn(log);
+        if (rv != APR_SUCCESS)
+            return rv;
+    }
     while (done < log->batch_len) {
         apr_ssize_t n =
             log_write(log->fd, log->batch + done, log->batch_len - done);
@@ -102,10 +118,9 @@ apr_status_t bl_log_commit(bl_log_t *log)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            apr_status_t rv = n < 0 ? APR_FROM_OS_ERROR(errno) : APR_ENOSPC;
-
-            /* G4: no half record, ever. The next try writes all again. */
-            apr_file_trunc(log->file, log->tail);
+            rv = n < 0 ? APR_FROM_OS_ERROR(errno) : APR_ENOSPC;
+            /* The next try writes all again. */
+            cut_torn(log);
             return rv;
         }
         done += (apr_size_t)n;
@@ -133,7 +148,7 @@ bl_stamp_t bl_log_last_id(const bl_log_t *log)
     return log->last_id;
 }
 
-/* ---- open and close ---------------------------------------------------- */
+/* ---- open and close ------------------------------------------------- */
 
 static apr_status_t log_open(bl_log_t **out, const char *dir,
                              apr_uint64_t build, apr_int32_t flags,
@@ -209,7 +224,7 @@ void bl_log_close(bl_log_t **log)
     *log = NULL;
 }
 
-/* ---- the directory ----------------------------------------------------- */
+/* ---- the directory -------------------------------------------------- */
 
 static int by_number(const void *a, const void *b)
 {

@@ -27,7 +27,7 @@
 typedef struct bl_log_t bl_log_t;
 typedef struct bl_cursor_t bl_cursor_t;
 
-/* ---- writer (runner) -------------------------------------------------- */
+/* ---- writer (runner) ------------------------------------------------ */
 
 /**
  * Create the log of a build.
@@ -79,7 +79,7 @@ typedef apr_ssize_t (*bl_log_write_fn)(int fd, const void *buf,
                                        apr_size_t len);
 void bl_log_set_write(bl_log_write_fn fn);
 
-/* ---- cursor ------------------------------------------------------------ */
+/* ---- cursor --------------------------------------------------------- */
 
 /** @return APR_SUCCESS, the cursor before the first record; APR_ENOENT: no
  * such log; an I/O status */
@@ -113,8 +113,8 @@ apr_status_t bl_cursor_seek_tail(bl_stamp_t *after, bl_cursor_t *c,
  */
 apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 
-/** Read the last record below the tail; the cursor is at the tail after it.
- * @return APR_SUCCESS; APR_EOF: none */
+/** Read the last record below the tail; the cursor is right behind it, at 0
+ * if there is none. @return APR_SUCCESS; APR_EOF: none */
 apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 
 /** Where the cursor stands, in bytes. */
@@ -122,7 +122,7 @@ apr_off_t bl_cursor_offset(const bl_cursor_t *c);
 
 void bl_cursor_close(bl_cursor_t **c);
 
-/* ---- the directory ----------------------------------------------------- */
+/* ---- the directory -------------------------------------------------- */
 
 /** The file of a build's log, made in p. */
 const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p);

@@ -56,7 +56,7 @@ struct bl_output_t {
     apr_time_t ahead_until; /* 0: ids are not ahead of the clock */
 };
 
-/* ---- into the log ------------------------------------------------------ */
+/* ---- into the log --------------------------------------------------- */
 
 void bl_output_count(bl_build_t *build, const bl_record_t *rec)
 {
@@ -165,7 +165,7 @@ apr_status_t bl_output_commit(bl_output_t *o)
     return APR_SUCCESS;
 }
 
-/* ---- out of the pipes -------------------------------------------------- */
+/* ---- out of the pipes ----------------------------------------------- */
 
 static void stream_close(stream_t *s)
 {
@@ -254,7 +254,7 @@ void bl_output_detach(bl_output_t *o)
     }
 }
 
-/* ---- time --------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------- */
 
 static apr_time_t earlier(apr_time_t a, apr_time_t b)
 {
@@ -295,7 +295,7 @@ bl_stamp_t bl_output_first_pending(const bl_output_t *o)
     return o->first_pending;
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------- */
 
 static apr_status_t close_log(void *baton)
 {

@@ -56,7 +56,8 @@ static int permitted(request_rec *r, const char *path, bl_project_t *project)
     request_rec *copy = request_for(r, path);
     int result;
 
-    if (ap_directory_walk(copy) != OK)
+    /* A Require may also stand in an <If> of the directory. */
+    if (ap_directory_walk(copy) != OK || ap_if_walk(copy) != OK)
         return 0;
     project->conf = bl_config_dir(copy);
     project->sections = copy->per_dir_config;
@@ -111,8 +112,7 @@ int bl_project_may_see(request_rec *r, const char *path)
     return permitted(r, path, &project);
 }
 
-/* ---- list
- * ------------------------------------------------------------------- */
+/* ---- list ----------------------------------------------------------- */
 
 static void add(apr_array_header_t *list, apr_hash_t *seen, request_rec *r,
                 const char *path)

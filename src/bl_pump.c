@@ -109,8 +109,7 @@ struct bl_pump_t {
     unsigned seed;
 };
 
-/* ---- viewers --------------------------------------------------------------
- */
+/* ---- viewers -------------------------------------------------------- */
 
 static void list_move(struct bl_client_ring_t *to, bl_client_t *c)
 {
@@ -219,8 +218,7 @@ static void client_serve(bl_pump_t *pump, bl_client_t *c)
         let_go(pump, c);
 }
 
-/* ---- groups ---------------------------------------------------------------
- */
+/* ---- groups --------------------------------------------------------- */
 
 static group_t *group_of(bl_pump_t *pump, const bl_feed_spec_t *spec)
 {
@@ -327,8 +325,7 @@ static apr_time_t groups_turn(bl_pump_t *pump, bl_stamp_t watermark, int *late)
     return next;
 }
 
-/* ---- arrivals -------------------------------------------------------------
- */
+/* ---- arrivals ------------------------------------------------------- */
 
 static bl_client_t *client_unused(bl_pump_t *pump)
 {
@@ -378,8 +375,7 @@ static void take_arrivals(bl_pump_t *pump)
     }
 }
 
-/* ---- the loop -------------------------------------------------------------
- */
+/* ---- the loop ------------------------------------------------------- */
 
 static void take_event(bl_pump_t *pump, const apr_pollfd_t *event)
 {
@@ -489,8 +485,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
     return NULL;
 }
 
-/* ---- the child's other threads --------------------------------------------
- */
+/* ---- the child's other threads -------------------------------------- */
 
 static apr_status_t begin_thread(bl_pump_t *pump)
 {

@@ -29,7 +29,7 @@ bl_stamp_t bl_reader_at(const bl_reader_t *reader);
 /** Nothing more comes up to this id. */
 void bl_reader_move(bl_reader_t *reader, bl_stamp_t at);
 
-/* ---- a turn ------------------------------------------------------------- */
+/* ---- a turn --------------------------------------------------------- */
 
 /** Begin: no log is named yet. */
 void bl_reader_turn(bl_reader_t *reader);

@@ -36,7 +36,7 @@ static const struct {
 
 #define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))
 
-/* ---- write ----------------------------------------------------------- */
+/* ---- write ---------------------------------------------------------- */
 
 static char *put_step(char *out, unsigned step)
 {
@@ -85,7 +85,7 @@ apr_size_t bl_record_encode(char *out, const bl_record_t *rec)
     return (apr_size_t)(end - out);
 }
 
-/* ---- read ------------------------------------------------------------ */
+/* ---- read ----------------------------------------------------------- */
 
 /* N of a tag sN as put_step writes it; 0: it is another tag. */
 static unsigned get_step(const char *tag, apr_size_t len)

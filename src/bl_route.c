@@ -43,8 +43,7 @@ static const route_t *route_of(const request_rec *r)
     return NULL;
 }
 
-/* ---- other sites
- * ------------------------------------------------------------- */
+/* ---- other sites ---------------------------------------------------- */
 
 static int origin_is_ours(request_rec *r, const char *origin)
 {
@@ -114,8 +113,7 @@ static int answer_options(request_rec *r, const route_t *route)
     return HTTP_NO_CONTENT;
 }
 
-/* ---- dispatch
- * ------------------------------------------------------------------ */
+/* ---- dispatch ------------------------------------------------------- */
 
 int bl_route_handle(request_rec *r)
 {

@@ -62,7 +62,7 @@ static bl_job_t *job_at(const runner_t *r, int i)
     return APR_ARRAY_IDX(r->jobs, i, bl_job_t *);
 }
 
-/* ---- numbers (Q2) ------------------------------------------------------- */
+/* ---- numbers (Q2) --------------------------------------------------- */
 
 static const char *number_path(const runner_t *r, const char *suffix,
                                apr_pool_t *p)
@@ -109,7 +109,7 @@ static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
     return rv;
 }
 
-/* ---- queue (Q1) --------------------------------------------------------- */
+/* ---- queue (Q1) ----------------------------------------------------- */
 
 static int running_of(const runner_t *r, const char *project, int *all)
 {
@@ -172,7 +172,7 @@ static void start_what_may(runner_t *r)
     }
 }
 
-/* ---- orders ------------------------------------------------------------- */
+/* ---- orders --------------------------------------------------------- */
 
 static void refuse(const char **reply, apr_size_t *len, bl_refused_e why,
                    const char *text, apr_pool_t *p)
@@ -262,7 +262,7 @@ static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
             limits->max_builds, limits->max_queue, limits->line_limit);
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end -------------------------------------------------------- */
 
 static void begin_stop(runner_t *r)
 {
@@ -287,7 +287,7 @@ static void lifeline_ready(void *baton, apr_int16_t events)
     }
 }
 
-/* ---- the loop ----------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------- */
 
 static void publish(runner_t *r)
 {
@@ -370,7 +370,7 @@ static void loop(runner_t *r)
     }
 }
 
-/* ---- beginning ---------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------ */
 
 static void settle_signals(void)
 {

@@ -105,10 +105,9 @@ static char *put_text_line(char *at, bl_sse_style_t *style,
     return at;
 }
 
-static char *put_json_line(char *at, apr_uint64_t build,
-                           const bl_record_t *rec)
+static char *put_json(char *at, apr_uint64_t build, const bl_record_t *rec)
 {
-    at = put_literal(at, "data: {\"build\":");
+    at = put_literal(at, "{\"build\":");
     at = put_number(at, build);
     at = put_literal(at, ",\"id\":\"");
     at += bl_stamp_write_id(at, rec->id);
@@ -148,10 +147,17 @@ apr_size_t bl_sse_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
 {
     char *at = put_id(out, rec->id);
 
-    at = style->format == BL_SSE_JSON ? put_json_line(at, build, rec)
-                                      : put_text_line(at, style, rec);
+    if (style->format == BL_SSE_JSON)
+        at = put_json(put_literal(at, "data: "), build, rec);
+    else
+        at = put_text_line(at, style, rec);
     at = put_literal(at, "\n\n");
     return (apr_size_t)(at - out);
+}
+
+apr_size_t bl_sse_json(char *out, apr_uint64_t build, const bl_record_t *rec)
+{
+    return (apr_size_t)(put_json(out, build, rec) - out);
 }
 
 /* ---- events --------------------------------------------------------- */

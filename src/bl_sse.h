@@ -48,6 +48,14 @@ apr_size_t bl_sse_line_max(const bl_sse_style_t *style, apr_size_t len);
 apr_size_t bl_sse_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
                        const bl_record_t *rec);
 
+/**
+ * Write the JSON of a line alone, without a line end.
+ *
+ * @param out  room for bl_sse_line_max() of a style in JSON
+ * @return bytes written
+ */
+apr_size_t bl_sse_json(char *out, apr_uint64_t build, const bl_record_t *rec);
+
 /** Most bytes that bl_sse_event may write. */
 apr_size_t bl_sse_event_max(apr_size_t name_len, apr_size_t data_len);
 

@@ -38,7 +38,7 @@ bl_stamp_t bl_stamp_next(bl_stamp_t last, apr_time_t now)
     return (bl_stamp_t)now;
 }
 
-/* ---- dates ----------------------------------------------------------- */
+/* ---- dates ---------------------------------------------------------- */
 
 static date_t date_of_day(unsigned days)
 {
@@ -81,7 +81,7 @@ static int date_exists(date_t date)
            (leap && date.month == 2 && date.day == 29);
 }
 
-/* ---- RFC 3339 -------------------------------------------------------- */
+/* ---- RFC 3339 ------------------------------------------------------- */
 
 static void put_two(char *out, unsigned value)
 {
@@ -170,7 +170,7 @@ apr_status_t bl_stamp_read(bl_stamp_t *out, const char *text, apr_size_t len)
     return APR_SUCCESS;
 }
 
-/* ---- ids ------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------ */
 
 apr_status_t bl_stamp_read_id(bl_stamp_t *out, const char *text,
                               apr_size_t len)
@@ -209,7 +209,7 @@ apr_size_t bl_stamp_write_id(char *out, bl_stamp_t id)
     return len;
 }
 
-/* ---- local time ------------------------------------------------------ */
+/* ---- local time ----------------------------------------------------- */
 
 /* The format is the administrator's, so no compiler can check it; strftime
  * cannot be harmed by one. */

@@ -64,8 +64,7 @@ typedef struct {
 static bl_pump_t *pump;
 static int slot = -1;
 
-/* ---- who may see what: the feed of all builds
- * -------------------------------- */
+/* ---- who may see what: the feed of all builds ----------------------- */
 
 static int by_text(const void *a, const void *b)
 {
@@ -112,10 +111,9 @@ static const char *decide_view(request_rec *r)
     return apr_array_pstrcat(r->pool, lines, '\0');
 }
 
-/* ---- where it begins
- * ------------------------------------------------------------ */
+/* ---- where it begins ------------------------------------------------ */
 
-static apr_status_t tail_of_build(stream_t *s, apr_off_t tail)
+static apr_status_t tail_of_build(stream_t *s, const bl_table_row_t *row)
 {
     bl_cursor_t *cursor;
     apr_status_t rv;
@@ -124,15 +122,19 @@ static apr_status_t tail_of_build(stream_t *s, apr_off_t tail)
                         s->r->pool);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = bl_cursor_seek_tail(&s->at, cursor, s->query.tail, tail);
+    rv = bl_cursor_seek_tail(&s->at, cursor, s->query.tail, row->tail);
     bl_cursor_close(&cursor);
+    /* Of what has ended at least the end is sent. */
+    if (row->final && s->at >= row->last_id)
+        s->at = row->last_id - 1;
     return rv;
 }
 
-/* An id that is still to come was never given by this server. */
-static int is_from_the_future(bl_stamp_t id)
+/* An id that is still to come was never given by this server. The records of a
+ * build may be seen a moment before the watermark is raised: last_id. */
+static int is_from_the_future(bl_stamp_t id, bl_stamp_t last_id)
 {
-    return id > bl_table_watermark(bl_daemon_table());
+    return id > last_id && id > bl_table_watermark(bl_daemon_table());
 }
 
 /* @return OK; 204: the client has everything; 404, 500 */
@@ -147,15 +149,15 @@ static int begin_build(stream_t *s)
     s->row = row.row;
     switch (s->query.want) {
     case BL_WANT_AFTER:
-        if (row.final && s->query.after >= row.last_id)
-            return HTTP_NO_CONTENT;
-        if (is_from_the_future(s->query.after))
+        if (is_from_the_future(s->query.after, row.last_id))
             s->gap = 1;
+        else if (row.final && s->query.after >= row.last_id)
+            return HTTP_NO_CONTENT;
         else
             s->at = s->query.after;
         return OK;
     case BL_WANT_TAIL:
-        return tail_of_build(s, row.tail) == APR_SUCCESS
+        return tail_of_build(s, &row) == APR_SUCCESS
                    ? OK
                    : HTTP_INTERNAL_SERVER_ERROR;
     case BL_WANT_UNKNOWN:
@@ -176,7 +178,7 @@ static int begin_all(stream_t *s)
     else if (s->query.want == BL_WANT_UNKNOWN)
         s->gap = 1;
     else if (s->query.want == BL_WANT_AFTER) {
-        if (is_from_the_future(s->query.after))
+        if (is_from_the_future(s->query.after, now))
             s->gap = 1;
         else
             s->at = s->query.after;
@@ -185,8 +187,7 @@ static int begin_all(stream_t *s)
     return OK;
 }
 
-/* ---- first events
- * ---------------------------------------------------------------- */
+/* ---- first events --------------------------------------------------- */
 
 static void send_event(request_rec *r, const char *name, bl_stamp_t id,
                        const char *data)
@@ -273,8 +274,7 @@ static apr_uint32_t retry_of(const request_rec *r)
     return (apr_uint32_t)apr_time_as_msec(bl_config_retry(bl_config_dir(r)));
 }
 
-/* ---- too many
- * ----------------------------------------------------------------------- */
+/* ---- too many ------------------------------------------------------- */
 
 static int accepts_events(const request_rec *r)
 {
@@ -304,8 +304,7 @@ static int answer_busy(request_rec *r)
     return OK;
 }
 
-/* ---- the two ways to go on
- * ------------------------------------------------------------ */
+/* ---- the two ways to go on ------------------------------------------ */
 
 static int go_detached(const stream_t *s)
 {
@@ -415,8 +414,7 @@ int bl_stream_push(request_rec *r)
     return kind == BL_CONN_DETACHED ? go_detached(&s) : go_polled(&s);
 }
 
-/* ---- the child's pump
- * -------------------------------------------------------------------- */
+/* ---- the child's pump ----------------------------------------------- */
 
 static apr_status_t end_of_child(void *dummy)
 {

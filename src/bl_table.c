@@ -55,9 +55,10 @@ typedef struct {
     char pad[32];
 } row_t;
 
+/* In words: see text_store. */
 typedef struct {
-    char project[BL_TABLE_PROJECT_MAX];
-    char json[BL_TABLE_JSON_MAX];
+    apr_uint64_t project[BL_TABLE_PROJECT_MAX / 8];
+    apr_uint64_t json[BL_TABLE_JSON_MAX / 8];
 } text_t;
 
 typedef char head_is_a_line[sizeof(head_t) == 64 ? 1 : -1];
@@ -74,8 +75,10 @@ struct bl_table_t {
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+/* Within a change: its end is the release. */
+#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
-/* ---- life ------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------- */
 
 apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
 {
@@ -107,37 +110,56 @@ int bl_table_is_current(const bl_table_t *t)
     return t->head->magic == TABLE_MAGIC;
 }
 
-/* ---- runner ----------------------------------------------------------- */
-
-void bl_table_reset(bl_table_t *t)
-{
-    apr_uint32_t i, rows = LOAD(t->head->rows);
-
-    for (i = 0; i < rows; i++) {
-        row_t *row = &t->rows[i];
-
-        /* The runner before may have died with this one odd. */
-        STORE(row->generation, row->generation | 1);
-        row->build = 0;
-        row->final = 0;
-        row->tail = 0;
-        row->last_id = 0;
-        STORE(row->generation, row->generation + 1);
-    }
-    t->head->recent = 0;
-    STORE(t->head->rows, 0);
-    STORE(t->head->forgotten, 0);
-}
+/* ---- runner --------------------------------------------------------- */
 
 static void row_change_begin(row_t *row)
 {
-    __atomic_store_n(&row->generation, row->generation + 1, __ATOMIC_RELAXED);
+    /* Odd already: the runner before died in a change of this row. */
+    SET(row->generation, row->generation | 1);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static void row_change_end(row_t *row)
 {
     STORE(row->generation, row->generation + 1);
+}
+
+static void row_clear(row_t *row, apr_uint64_t build)
+{
+    SET(row->build, build);
+    SET(row->final, 0);
+    SET(row->tail, 0);
+    SET(row->last_id, 0);
+}
+
+/* Readers may copy a text while it is changed, and throw the copy away: each
+ * word is stored and loaded for itself, so that this is no data race. */
+static void text_store(apr_uint64_t *to, const char *from, apr_size_t len)
+{
+    while (len > 0) {
+        apr_uint64_t word = 0;
+        apr_size_t n = len < sizeof(word) ? len : sizeof(word);
+
+        memcpy(&word, from, n);
+        SET(*to, word);
+        to++;
+        from += n;
+        len -= n;
+    }
+}
+
+void bl_table_reset(bl_table_t *t)
+{
+    apr_uint32_t i, rows = LOAD(t->head->rows);
+
+    for (i = 0; i < rows; i++) {
+        row_change_begin(&t->rows[i]);
+        row_clear(&t->rows[i], 0);
+        row_change_end(&t->rows[i]);
+    }
+    t->head->recent = 0;
+    STORE(t->head->rows, 0);
+    STORE(t->head->forgotten, 0);
 }
 
 /* An empty row, else the ended build whose last record is the oldest. */
@@ -179,12 +201,9 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
         t->head->recent--;
     }
     row_change_begin(row);
-    row->build = build;
-    row->final = 0;
-    row->tail = 0;
-    row->last_id = 0;
-    memcpy(t->texts[i].project, project, project_len + 1);
-    memcpy(t->texts[i].json, json, json_len + 1);
+    row_clear(row, build);
+    text_store(t->texts[i].project, project, project_len + 1);
+    text_store(t->texts[i].json, json, json_len + 1);
     row_change_end(row);
     if ((apr_uint32_t)i == t->head->rows)
         STORE(t->head->rows, t->head->rows + 1);
@@ -201,9 +220,9 @@ apr_status_t bl_table_row_set(bl_table_t *t, int i, int final,
     if (len >= BL_TABLE_JSON_MAX)
         return APR_ENAMETOOLONG;
     row_change_begin(row);
-    memcpy(t->texts[i].json, json, len + 1);
+    text_store(t->texts[i].json, json, len + 1);
     if (final && !row->final) {
-        row->final = 1;
+        SET(row->final, 1);
         t->head->recent++;
     }
     row_change_end(row);
@@ -215,7 +234,7 @@ void bl_table_row_drop(bl_table_t *t, int i)
     row_t *row = &t->rows[i];
 
     row_change_begin(row);
-    row->build = 0;
+    SET(row->build, 0);
     row_change_end(row);
 }
 
@@ -270,7 +289,7 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid)
     STORE(t->head->runner, pid);
 }
 
-/* ---- readers ---------------------------------------------------------- */
+/* ---- readers -------------------------------------------------------- */
 
 apr_uint32_t bl_table_runner(const bl_table_t *t)
 {
@@ -335,13 +354,32 @@ apr_status_t bl_table_find(bl_table_row_t *out, const bl_table_t *t,
     return APR_NOTFOUND;
 }
 
+static void text_load(char *to, const apr_uint64_t *from, apr_size_t size)
+{
+    apr_size_t i;
+
+    for (i = 0; i < size; i += sizeof(*from)) {
+        apr_uint64_t word =
+            __atomic_load_n(&from[i / sizeof(*from)], __ATOMIC_RELAXED);
+
+        memcpy(to + i, &word, sizeof(word));
+    }
+    /* Whoever damaged the memory, no reader runs past the end. */
+    to[size - 1] = '\0';
+}
+
 apr_status_t bl_table_row_text(const char **project, const char **json,
                                const bl_table_t *t, int i, apr_uint64_t build,
                                apr_pool_t *p)
 {
     const row_t *row = &t->rows[i];
-    text_t *copy = apr_palloc(p, sizeof(*copy));
+    char *project_copy = NULL, *json_copy = NULL;
     int tries;
+
+    if (project != NULL)
+        project_copy = apr_palloc(p, BL_TABLE_PROJECT_MAX);
+    if (json != NULL)
+        json_copy = apr_palloc(p, BL_TABLE_JSON_MAX);
 
     for (tries = 0; tries < READ_TRIES; tries++) {
         apr_uint32_t generation = LOAD(row->generation);
@@ -351,24 +389,21 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
         if (LOAD(row->build) != build)
             return APR_NOTFOUND;
         if (project != NULL)
-            memcpy(copy->project, t->texts[i].project, sizeof(copy->project));
+            text_load(project_copy, t->texts[i].project, BL_TABLE_PROJECT_MAX);
         if (json != NULL)
-            memcpy(copy->json, t->texts[i].json, sizeof(copy->json));
+            text_load(json_copy, t->texts[i].json, BL_TABLE_JSON_MAX);
         if (!row_unchanged(row, generation))
             continue;
-        /* Whoever damaged the memory, no reader runs past the end. */
-        copy->project[sizeof(copy->project) - 1] = '\0';
-        copy->json[sizeof(copy->json) - 1] = '\0';
         if (project != NULL)
-            *project = copy->project;
+            *project = project_copy;
         if (json != NULL)
-            *json = copy->json;
+            *json = json_copy;
         return APR_SUCCESS;
     }
     return APR_NOTFOUND;
 }
 
-/* ---- slots ------------------------------------------------------------ */
+/* ---- slots ---------------------------------------------------------- */
 
 int bl_table_slot_count(const bl_table_t *t)
 {

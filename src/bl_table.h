@@ -52,7 +52,7 @@ typedef struct {
     bl_stamp_t last_id; /* of the last record below tail; 0: none */
 } bl_table_row_t;
 
-/* ---- life (httpd parent) --------------------------------------------- */
+/* ---- life (httpd parent) -------------------------------------------- */
 
 /**
  * Make the table in anonymous shared memory.
@@ -65,9 +65,10 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p);
 /** Was this table made with the layout that this code knows? */
 int bl_table_is_current(const bl_table_t *t);
 
-/* ---- runner only ------------------------------------------------------ */
+/* ---- runner only ---------------------------------------------------- */
 
-/** Forget all rows, ids and the watermark; slots stay. */
+/** Forget all rows and what was forgotten; the last id, the watermark (places
+ * of clients stay valid) and the slots stay. */
 void bl_table_reset(bl_table_t *t);
 
 /**
@@ -110,7 +111,7 @@ void bl_table_set_forgotten(bl_table_t *t, bl_stamp_t id);
  * may call it with 0. */
 void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid);
 
-/* ---- any process ------------------------------------------------------ */
+/* ---- any process ---------------------------------------------------- */
 
 apr_uint32_t bl_table_runner(const bl_table_t *t);
 bl_stamp_t bl_table_watermark(const bl_table_t *t);
@@ -133,7 +134,7 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
                                const bl_table_t *t, int row,
                                apr_uint64_t build, apr_pool_t *p);
 
-/* ---- slots ------------------------------------------------------------ */
+/* ---- slots ---------------------------------------------------------- */
 
 int bl_table_slot_count(const bl_table_t *t);
 

@@ -92,7 +92,7 @@ static pid_t branch_of(const apr_array_header_t *list, const proc_t *proc,
 
     /* No chain is longer than the list; a torn one ends there too. */
     for (depth = 0; proc != NULL && depth <= list->nelts; depth++) {
-        proc_t key;
+        proc_t key = {0, 0, 0};
 
         if (proc->parent == root)
             return proc->pid;

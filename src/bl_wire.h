@@ -123,7 +123,7 @@ typedef struct {
 apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
                                 const char *buf, apr_size_t len);
 
-/* ---- messages: each write makes a whole frame in p ------------------- */
+/* ---- messages: each write makes a whole frame in p ------------------ */
 
 /** @return APR_SUCCESS; APR_EINVAL: does not fit or breaks a limit */
 apr_status_t bl_wire_order_write(const char **frame, apr_size_t *len,

@@ -28,6 +28,7 @@ use Time::HiRes qw(sleep time);
 our @EXPORT = qw(
     base_url vars top project server_pid httpd
     request get_json post_build build_record open_stream
+    make_project start_build build_output write_file
     wait_until wait_for_state log_mark log_since allow_in_log build_processes
     server_connections run_page_test
 );
@@ -86,7 +87,8 @@ sub request
     my %headers = map { $_ => $stream->header($_) } keys %{ $stream->{headers} };
     $stream->close;
     my $data;
-    if (($headers{'content-type'} // '') =~ m{^application/(?:[\w.-]+\+)?json}) {
+    if ($method ne 'HEAD'
+        && ($headers{'content-type'} // '') =~ m{^application/(?:[\w.-]+\+)?json}) {
         $data = eval { $json->decode($body) };
         Test::More::diag("not JSON: $body") unless defined $data;
     }
@@ -140,6 +142,56 @@ sub open_stream
     my ($path, %opt) = @_;
     $path = "/api/log/push?build=$path" if $path =~ /^\d+$/;
     return BuildLog::Stream->new(%opt, path => $path);
+}
+
+# ---- projects and builds that a test makes ---------------------------
+
+sub write_file
+{
+    my ($path, $bytes) = @_;
+    open my $out, '>:raw', $path or die "$path: $!\n";
+    print {$out} $bytes;
+    close $out or die "$path: $!\n";
+    return;
+}
+
+# make_project('NAME', 'echo hello'): the directory t/projects/made-NAME; its
+# only step, "run", is this shell script. Returns its path. (The section
+# "made-*" in t/conf/extra.conf.in.)
+sub make_project
+{
+    my ($name, $script) = @_;
+    my $dir = project("made-$name");
+    mkdir $dir or $!{EEXIST} or die "$dir: $!\n";
+    write_file("$dir/run.sh", "$script\n");
+    return $dir;
+}
+
+# The number of a new build of the project directory.
+sub start_build
+{
+    my ($path, %opt) = @_;
+    my ($status, $answer) = post_build($path, %opt);
+    $status == 202 or die "no build of $path: $status\n";
+    return $answer->{build}{id};
+}
+
+# build_output(ID, seconds): waits for the end of the build. Returns its final
+# record and its lines, hashes as format=json has them.
+sub build_output
+{
+    my ($id, $seconds) = @_;
+    my $stream = open_stream("/api/log/push?build=$id&format=json");
+    my ($end, @lines);
+    for my $event ($stream->rest($seconds // 20)) {
+        my $name = $event->{event} // 'line';
+        push @lines, $json->decode($event->{data})
+            if $name eq 'line' && exists $event->{data};
+        $end = $json->decode($event->{data}) if $name eq 'end';
+    }
+    $stream->close;
+    die "build $id: the stream ended without an end\n" unless $end;
+    return ($end, @lines);
 }
 
 # ---- waiting ---------------------------------------------------------
@@ -259,12 +311,19 @@ sub _left_behind
     eval { wait_until { !server_connections() } 10, 'connections end' };
     push @wrong, "left behind: a connection: $_" for server_connections();
 
-    for my $line (split /\n/, log_since($start_mark)) {
-        next unless $line =~ $bad_line;
-        next if grep { $line =~ $_ } @allowed;
-        push @wrong, "error log: $line";
-    }
+    push @wrong, map { "error log: $_" } bad_lines(log_since($start_mark));
     return @wrong;
+}
+
+# Of the text of an error log: what no test may leave in it.
+sub bad_lines
+{
+    my ($text) = @_;
+    my @found = grep { $_ =~ $bad_line } split /\n/, $text;
+    for my $allowed (@allowed) {
+        @found = grep { $_ !~ $allowed } @found;
+    }
+    return @found;
 }
 
 # ---- tests of the page -----------------------------------------------

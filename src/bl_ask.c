@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_ask.c - what httpd says to the runner: httpd's side of it
+ *
+ * DIAGNOSTICS   BL0105, BL0106
+ */
+#include "bl_ask.h"
+
+/* libc */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+/* APR */
+#include <apr_strings.h>
+/* httpd */
+#include "mod_buildlog.h"
+
+/* A request waits so long for the runner. */
+#define ASK_TIME apr_time_from_sec(5)
+
+static int connect_runner(const char *path)
+{
+    struct timeval time = {ASK_TIME / APR_USEC_PER_SEC, 0};
+    struct sockaddr_un address;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    memset(&address, 0, sizeof(address));
+    address.sun_family = AF_UNIX;
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The new generation's limits, and its error log. */
+void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
+                       server_rec *s, apr_pool_t *p)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    int log = STDERR_FILENO, fd;
+    struct msghdr message;
+    struct cmsghdr *c;
+    const char *frame;
+    struct iovec part;
+    apr_size_t len;
+
+    if (bl_wire_limits_write(&frame, &len, limits, p) != APR_SUCCESS)
+        return;
+    part.iov_base = (void *)frame;
+    part.iov_len = len;
+    memset(&message, 0, sizeof(message));
+    memset(&control, 0, sizeof(control));
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.room;
+    message.msg_controllen = sizeof(control.room);
+    c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &log, sizeof(log));
+    fd = connect_runner(socket_path);
+    if (fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)len)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     "BL0105 the runner could not be told its new limits");
+    if (fd >= 0)
+        close(fd);
+}
+
+static apr_status_t send_all(int fd, const char *buf, apr_size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, buf, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return APR_FROM_OS_ERROR(errno);
+        buf += n;
+        len -= (apr_size_t)n;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t receive_frame(bl_wire_frame_t *frame, int fd,
+                                  apr_pool_t *p)
+{
+    apr_size_t len = 0, need = BL_WIRE_HEADER_LEN;
+    char *buf = apr_palloc(p, need);
+
+    for (;;) {
+        apr_size_t have = need;
+        ssize_t n = recv(fd, buf + len, need - len, 0);
+        apr_status_t rv;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return APR_FROM_OS_ERROR(errno);
+        if (n == 0)
+            return APR_EOF;
+        len += (apr_size_t)n;
+        rv = bl_wire_frame_read(frame, &need, buf, len);
+        if (rv != APR_INCOMPLETE)
+            return rv;
+        if (need > have) {
+            char *more = apr_palloc(p, need);
+
+            memcpy(more, buf, len);
+            buf = more;
+        }
+    }
+}
+
+void bl_ask_build(bl_asked_t *asked, const char *socket_path,
+                  const bl_order_t *order, request_rec *r)
+{
+    bl_wire_frame_t frame;
+    const char *text;
+    apr_size_t len;
+    apr_status_t rv;
+    int fd;
+
+    memset(asked, 0, sizeof(*asked));
+    asked->what = BL_ASKED_NO_RUNNER;
+    rv = bl_wire_order_write(&text, &len, order, r->pool);
+    if (rv != APR_SUCCESS) {
+        asked->what = BL_ASKED_REFUSED;
+        asked->refused.why = BL_REFUSED_ORDER;
+        asked->refused.text =
+            "The configuration of the project is too large for a build.";
+        return;
+    }
+    fd = connect_runner(socket_path);
+    if (fd < 0)
+        return;
+    rv = send_all(fd, text, len);
+    if (rv == APR_SUCCESS)
+        rv = receive_frame(&frame, fd, r->pool);
+    close(fd);
+    if (rv == APR_SUCCESS && bl_wire_accepted_read(&asked->accepted, &frame,
+                                                   r->pool) == APR_SUCCESS)
+        asked->what = BL_ASKED_ACCEPTED;
+    else if (rv == APR_SUCCESS && bl_wire_refused_read(&asked->refused, &frame,
+                                                       r->pool) == APR_SUCCESS)
+        asked->what = BL_ASKED_REFUSED;
+    else
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "BL0106 the runner did not answer");
+}

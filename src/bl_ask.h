@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_ask.h - what httpd says to the runner: httpd's side of it
+ *
+ * Layer:    3 (httpd glue).
+ * Runs in:  request threads (orders), parent (limits).
+ * Owns:     a connection per message, and how long an answer may take.
+ * Not here: the messages (bl_wire), the other side (bl_intake).
+ */
+#ifndef BL_ASK_H
+#define BL_ASK_H
+
+#include "httpd.h"
+
+#include "bl_wire.h"
+
+typedef enum {
+    BL_ASKED_ACCEPTED,
+    BL_ASKED_REFUSED,
+    BL_ASKED_NO_RUNNER /* it is down, or did not answer in time */
+} bl_asked_e;
+
+typedef struct {
+    bl_asked_e what;
+    bl_accepted_t accepted;
+    bl_refusal_t refused;
+} bl_asked_t;
+
+/** Request thread: give an order to the runner and wait for its reply. */
+void bl_ask_build(bl_asked_t *asked, const char *socket_path,
+                  const bl_order_t *order, request_rec *r);
+
+/** Parent: the new generation's limits, and its error log (stderr). */
+void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
+                       server_rec *s, apr_pool_t *p);
+
+#endif /* BL_ASK_H */

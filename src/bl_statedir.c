@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_statedir.c - the state directory: made, owned, locked, with its socket
+ *
+ * DIAGNOSTICS   BL0101, and the server does not start
+ */
+#include "bl_statedir.h"
+
+/* libc */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+/* APR */
+#include <apr_strings.h>
+/* httpd */
+#include "mod_buildlog.h"
+#include "unixd.h"
+/* layer 3 */
+#include "bl_config.h"
+
+/* sun_path of a unix socket. */
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+
+int bl_statedir_fail(server_rec *s, apr_status_t rv, const char *what)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "BL0101 %s", what);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* Whom the runner and the builds are, and who may read: httpd's group. */
+static void owners(uid_t *user, gid_t *group)
+{
+    const bl_server_conf_t *conf = bl_config_server();
+
+    *user = geteuid();
+    *group = getegid();
+    if (geteuid() == 0) {
+        *user = conf->user_name != NULL ? conf->uid : ap_unixd_config.user_id;
+        *group = ap_unixd_config.group_id;
+    }
+}
+
+/* Make a directory, or see that the one there is ours. */
+static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
+{
+    struct stat info;
+    uid_t user;
+    gid_t group;
+
+    owners(&user, &group);
+    if (mkdir(path, 0750) == 0) {
+        /* The group is inherited by what the runner makes in it, so that
+         * httpd's children can read logs whoever BuildLogUser is. */
+        if (chown(path, user, group) != 0 || chmod(path, 02750) != 0)
+            return bl_statedir_fail(
+                s, errno,
+                apr_psprintf(p, "cannot give %s to its owner", path));
+        return OK;
+    }
+    if (errno != EEXIST)
+        return bl_statedir_fail(
+            s, errno,
+            apr_psprintf(p, "cannot make %s; see BuildLogStateDir", path));
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return bl_statedir_fail(s, errno,
+                                apr_psprintf(p, "%s is no directory", path));
+    if (info.st_uid != user)
+        return bl_statedir_fail(
+            s, 0,
+            apr_psprintf(p,
+                         "%s belongs to user %ld, but the runner is "
+                         "user %ld; see BuildLogStateDir and "
+                         "BuildLogUser",
+                         path, (long)info.st_uid, (long)user));
+    return OK;
+}
+
+/* One server per state directory: the lock lives as long as the parent. */
+static int take_lock(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+{
+    const char *path = apr_pstrcat(p, dir->path, "/lock", NULL);
+    struct flock lock;
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (dir->lock_fd < 0)
+        return bl_statedir_fail(s, errno,
+                                apr_psprintf(p, "cannot open %s", path));
+    if (fcntl(dir->lock_fd, F_SETLK, &lock) != 0)
+        return bl_statedir_fail(
+            s, errno,
+            apr_psprintf(p,
+                         "%s is in use by another server; each needs "
+                         "a BuildLogStateDir of its own",
+                         dir->path));
+    return OK;
+}
+
+static int open_socket(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+{
+    struct sockaddr_un address;
+    uid_t user;
+    gid_t group;
+    int fd;
+
+    owners(&user, &group);
+    if (strlen(dir->socket_path) > SOCKET_PATH_MAX)
+        return bl_statedir_fail(
+            s, 0,
+            apr_psprintf(p,
+                         "BuildLogStateDir: %s is too long for the "
+                         "name of a socket (%d bytes at most)",
+                         dir->socket_path, (int)SOCKET_PATH_MAX));
+    memset(&address, 0, sizeof(address));
+    address.sun_family = AF_UNIX;
+    apr_cpystrn(address.sun_path, dir->socket_path, sizeof(address.sun_path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* A name that an earlier server left; the lock says that it is gone. */
+    unlink(dir->socket_path);
+    if (fd < 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        chmod(dir->socket_path, 0660) != 0 ||
+        chown(dir->socket_path, user, group) != 0 || listen(fd, 511) != 0)
+        return bl_statedir_fail(
+            s, errno,
+            apr_psprintf(p, "cannot listen on %s", dir->socket_path));
+    dir->listen_fd = fd;
+    return OK;
+}
+
+int bl_statedir_open(bl_statedir_t *dir, const char *path, server_rec *s,
+                     apr_pool_t *p, apr_pool_t *scratch)
+{
+    int result;
+
+    dir->path = apr_pstrdup(p, path);
+    dir->logs = apr_pstrcat(p, path, "/logs", NULL);
+    dir->socket_path = apr_pstrcat(p, path, "/runner.sock", NULL);
+    result = make_directory(dir->path, s, scratch);
+    if (result == OK)
+        result = make_directory(dir->logs, s, scratch);
+    if (result == OK)
+        result = take_lock(dir, s, scratch);
+    if (result == OK)
+        result = open_socket(dir, s, scratch);
+    return result;
+}

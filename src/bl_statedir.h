@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_statedir.h - the state directory: made, owned, locked, with its socket
+ *
+ * Layer:    3 (httpd glue).
+ * Runs in:  httpd's parent, once, before the first fork.
+ * Owns:     BuildLogStateDir: who it belongs to, that no other server uses it,
+ *           the socket that the runner listens on.
+ * Not here: what is in the logs.
+ */
+#ifndef BL_STATEDIR_H
+#define BL_STATEDIR_H
+
+#include "httpd.h"
+
+typedef struct {
+    const char *path;
+    const char *logs;        /* directory */
+    const char *socket_path; /* of the runner */
+    int listen_fd;           /* the runner accepts on it */
+    int lock_fd;             /* held while the parent lives */
+} bl_statedir_t;
+
+/**
+ * Make what is not there, refuse what is not ours.
+ *
+ * @param p        for the strings in *dir
+ * @param scratch  for messages
+ * @return OK; otherwise it is said in the error log
+ */
+int bl_statedir_open(bl_statedir_t *dir, const char *path, server_rec *s,
+                     apr_pool_t *p, apr_pool_t *scratch);
+
+/** Say why the server cannot start. @return what post_config returns */
+int bl_statedir_fail(server_rec *s, apr_status_t rv, const char *what);
+
+#endif /* BL_STATEDIR_H */

@@ -1,0 +1,305 @@
+# 10-config.t - what the directives take and refuse, where they may stand, and
+# what a directory inherits (promise 8: nobody starts what the configuration
+# does not let them; and DESIGN.md section 7: a wrong value stops httpd -t with
+# a line that names the directive, the value and what is allowed)
+use strict;
+use warnings;
+use Test::More;
+use BuildLog::Test;
+use IO::Socket::INET;
+use POSIX ();
+
+my $dir     = top() . '/tmp/config';
+my $modules = vars()->{src_dir};
+mkdir $dir or $!{EEXIST} or die "$dir: $!\n";
+
+my $minimal = <<"END";
+ServerName 127.0.0.1
+ServerRoot "$dir"
+DefaultRuntimeDir "$dir"
+PidFile "$dir/pid"
+ErrorLog "$dir/error_log"
+LoadModule mpm_event_module  $modules/mod_mpm_event.so
+LoadModule authz_core_module $modules/mod_authz_core.so
+END
+my $load = 'LoadModule buildlog_module "' . top() . "/.libs/mod_buildlog.so\"\n";
+
+# What httpd -t says of a configuration with these lines.
+sub check
+{
+    my ($lines) = @_;
+    write_file("$dir/test.conf", $lines);
+    return httpd('-f', "$dir/test.conf", '-t');
+}
+
+# A section that a directive may stand in, for short.
+sub in
+{
+    my ($section, $lines) = @_;
+    return $lines if $section eq '';
+    my ($name) = split ' ', $section;
+    return "<$section>\n$lines\n</$name>";
+}
+
+my $directory = "Directory $dir";
+my $location  = 'Location /x';
+
+# ---- values ----------------------------------------------------------
+
+# Directive, where it stands, right values, wrong values: each with the word
+# that the message is about (or undef: the whole value), and what it says is
+# allowed.
+my $count  = sub { qr/a whole number from $_[0] to $_[1]/ };
+my $time   = sub { qr/a time from $_[0] to 720h/ };
+# httpd itself counts the words, and "" is none.
+my $one    = qr/takes one argument/;
+my $two    = qr/takes two arguments/;
+my $origin = qr{an origin such as https://};
+my $name   = qr/a name of letters, digits and _/;
+my @values = (
+    ['BuildLogStateDir', '',
+        ['state', '/var/lib/buildlog', '"a b"'],
+        [['""', '', $one]]],
+    ['BuildLogUser', '',
+        ['nobody', 'nobody nogroup'],
+        [['no-such-user', undef, qr/name of a user/],
+         ['root', undef, qr/other than the superuser/],
+         ['nobody no-such-group', 'no-such-group', qr/name of a group/]]],
+    ['BuildLogMaxBuilds', '', ['1', '128'],
+        [map { [$_, undef, $count->(1, 128)] }
+            qw(0 129 -1 +1 2x 1.5 0x10 many 99999999999999999999)]],
+    ['BuildLogMaxQueue', '', ['0', '64'],
+        [map { [$_, undef, qr/a whole number from 0 to \d+/] } qw(-1 1000000 x)]],
+    ['BuildLogMaxClients', '', ['0', '1000000'],
+        [map { [$_, undef, $count->(0, 1000000)] } qw(-1 1000001 10k)]],
+    ['BuildLogLineLimit', '', ['256', '1048576'],
+        [map { [$_, undef, $count->(256, 1048576)] } qw(255 1048577 16k)]],
+    ['BuildLog', $directory, ['On', 'off', 'ON'],
+        [map { [$_, undef, qr/On or Off/] } qw(yes 1 Onn)]],
+    ['BuildLogStep', $directory,
+        ['build "make all"', ('s' x 64) . ' true', "1 'echo \"x\" >&2'"],
+        [['build ""', '', $two], ['"" true', '', $two], ['build', '', $two],
+         ['build make all', '', $two],
+         [('s' x 65) . ' true', 's' x 65, qr/a name of 1 to 64 bytes/]]],
+    ['BuildLogTitle', $directory, ['Shop', '"The shop <b>&amp;"', 't' x 200],
+        [['""', '', $one], ['t' x 201, undef, qr/1 to 200 bytes/]]],
+    (map { [$_, $directory, ['100ms', '1', '30s', '10min', '1h', '720h'],
+        [map { [$_, undef, $time->('100ms')] } qw(0 99ms 721h -5 5x soon 1.5s
+            99999999999999999999 9223372036854775807h)]] }
+        qw(BuildLogTimeout BuildLogIdleTimeout)),
+    ['BuildLogKillGrace', $directory, ['0', '500ms', '5s'],
+        [map { [$_, undef, $time->('0s')] } qw(721h -1 x)]],
+    ['BuildLogSetEnv', $directory, ['A 1', '_a9 x', 'PATH "/a:/b c"', 'B \'x "y"\''],
+        [['1A x', '1A', $name], ['A=B x', 'A=B', $name], ['"" x', '', $two],
+         ['"A B" x', 'A B', $name], ["\xc3\xa4 x", "\xc3\xa4", $name]]],
+    ['BuildLogPassEnv', $directory, ['HOME', 'A B C'],
+        [['A=1', undef, $name], ['GOOD 2BAD', '2BAD', $name], ['*', undef, $name]]],
+    (map { my $where = $_; ['BuildLogMessage', $where,
+        ['succeeded "All done"', 'timed-out late', 'accepted "Here we go"', 'lost x',
+         'failed x', 'cancelled x', 'failed ' . 'x' x 1000],
+        [(map { ["$_ text", $_, qr/accepted, succeeded, failed, cancelled, timed-out or lost/] }
+            qw(running queued ended Failed)),
+         ['failed ' . 'x' x 1001, 'x' x 1001, qr/at most 1000 bytes/]]] }
+        $directory, $location),
+    ['BuildLogPing', $location, ['100ms', '15', '1h'],
+        [map { [$_, undef, $time->('100ms')] } qw(0 99ms 721h never)]],
+    ['BuildLogRetry', $location, ['1ms', '2'],
+        [map { [$_, undef, $time->('1ms')] } qw(0 721h 2d)]],
+    ['BuildLogFlush', $location, ['0', '10ms'],
+        [map { [$_, undef, $time->('0s')] } qw(-1 721h x)]],
+    ['BuildLogTimeFormat', $location, ['%H:%M:%S', '"%Y-%m-%d %T"', 'plain'],
+        [['""', '', $one],
+         ['x' x 500, undef, qr/format for strftime/]]],
+    ['BuildLogAllowOrigin', $location,
+        ['https://ci.example.org', 'http://a:8080 https://b', 'http://[::1]:80'],
+        [(map { [$_, undef, $origin] } qw(* null ci.example.org
+            https://a/ https://a/x https://a?b https://a@b https:// //a)),
+         ['https://good http://bad/', 'http://bad/', $origin]]],
+);
+
+for (@values) {
+    my ($directive, $where, $right, $wrong) = @$_;
+    subtest "$directive in <" . ($where || 'the server') . '>' => sub {
+        # All right ones at once; one by one only to tell which it is.
+        my ($status, $out) = check(join "\n", $minimal, $load,
+            map { in($where, "$directive $_") } @$right);
+        is $status, 0, 'right values are taken' or diag $out;
+        for (@$wrong) {
+            my ($value, $word, $allowed) = @$_;
+            $word //= $value;
+            # httpd writes bytes that are not ASCII as \xNN.
+            (my $shown = $word) =~ s/([\x80-\xff])/sprintf '\\x%02x', ord $1/ge;
+            my $short = length $value > 40 ? substr($value, 0, 40) . '...' : $value;
+            ($status, $out) = check("$minimal$load" . in($where, "$directive $value"));
+            isnt $status, 0, "$short stops httpd -t";
+            like $out, $allowed =~ /takes/ ? qr/^\Q$directive\E $allowed/m
+                : qr/^\Q$directive: "$shown"\E is not allowed; it must be .*$allowed/m,
+                "... with the directive, the value and what is allowed";
+        }
+    };
+}
+
+{
+    my $steps = sub { in($directory, join "\n", map { "BuildLogStep s$_ true" } 1 .. $_[0]) };
+    is +(check($minimal . $load . $steps->(32)))[0], 0, '32 steps are taken';
+    my ($status, $out) = check($minimal . $load . $steps->(33));
+    isnt $status, 0, '33 are not';
+    like $out, qr/BuildLogStep: "s33" is not allowed; it must be one of at most 32 steps/,
+        '... and the message says so';
+}
+
+# ---- places ----------------------------------------------------------
+
+my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1',
+    'BuildLogMaxQueue 1', 'BuildLogMaxClients 1', 'BuildLogLineLimit 1024');
+my @project = ('BuildLog On', 'BuildLogStep a b', 'BuildLogTitle x', 'BuildLogTimeout 1h',
+    'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogSetEnv A b',
+    'BuildLogPassEnv A');
+my @endpoint = ('BuildLogPing 1', 'BuildLogRetry 1', 'BuildLogFlush 1',
+    'BuildLogTimeFormat %s', 'BuildLogAllowOrigin http://a', 'BuildLogMessage failed x');
+
+my @places = (
+    ['in a virtual host', ['VirtualHost *:1'], \@server],
+    ['in a directory', [$directory], \@server],
+    ['in a location', [$location, 'LocationMatch ^/x'], [@server, @project]],
+    ['in a section of files', ['Files x', 'FilesMatch x'], [@server, @project]],
+    ['outside of a directory', [''], ['BuildLog On']],
+    ['in a virtual host, outside of a directory', ['VirtualHost *:1'], ['BuildLog On']],
+    ['in <If>, outside of a directory', ['If true'], ['BuildLog On']],
+);
+for (@places) {
+    my ($where, $sections, $lines) = @$_;
+    subtest "refused $where" => sub {
+        for my $section (@$sections) {
+            for my $line (@$lines) {
+                my ($directive) = split ' ', $line;
+                my ($status, $out) = check($minimal . $load . in($section, $line));
+                isnt $status, 0, "$line in <$section>";
+                like $out, qr/^\Q$directive\E\b/m, '... and the message names it';
+            }
+        }
+    };
+}
+{
+    my ($status, $out) = check(join "\n", $minimal, $load, @server,
+        in($directory, join "\n", @project, @endpoint),
+        in($location, join "\n", @endpoint),
+        in('VirtualHost *:1', in($directory, join "\n", @project)),
+        'BuildLog Off', grep { $_ ne 'BuildLog On' } @project, @endpoint);
+    is $status, 0, 'each directive is taken where it belongs' or diag $out;
+}
+
+subtest 'a file .htaccess may use none of them' => sub {
+    my $place = vars()->{documentroot} . '/made-htaccess';
+    mkdir $place or $!{EEXIST} or die "$place: $!\n";
+    write_file("$place/page.html", 'here');
+    is request('GET', '/made-htaccess/page.html')->{status}, 200, 'the page is there';
+    for my $line (@server, @project, @endpoint) {
+        my ($directive) = split ' ', $line;
+        my $mark = log_mark();
+        write_file("$place/.htaccess", "$line\n");
+        is request('GET', '/made-htaccess/page.html')->{status}, 500, $line;
+        like log_since($mark), qr/\b\Q$directive\E not allowed here/, '... and the log names it';
+    }
+    unlink "$place/.htaccess", "$place/page.html";
+    rmdir $place;
+};
+
+subtest 'a file .htaccess makes nothing a project, but may say who' => sub {
+    my ($outer, $on) = (project('htaccess'), project('htaccess/on'));
+    is +(post_build($on))[0], 202, 'the project can be built';
+    my @cases = (
+        [$outer, 'BuildLog On', 403],
+        [$outer, "<If true>\nBuildLog On\n</If>", 403],
+        [$on, 'BuildLogStep mine "echo mine"', 403],
+        [$on, 'Require all denied', 403],
+        [$on, 'Require all granted', 202],
+    );
+    for (@cases) {
+        my ($path, $line, $status) = @$_;
+        write_file("$path/.htaccess", "$line\n");
+        is +(post_build($path))[0], $status, "$line: $status";
+        unlink "$path/.htaccess";
+    }
+};
+
+# ---- merging ---------------------------------------------------------
+
+subtest 'what a directory inherits' => sub {
+    my $id = start_build(project('merge/inner'));
+    my ($end, @lines) = build_output($id);
+    my %env = map { $_->{text} =~ /^(\w+)=(.*)$/ ? ($1 => $2) : () } @lines;
+    is_deeply [map { $_->{name} } @{ $end->{steps} }], ['only'],
+        'its steps replace those of the directory above, as a whole';
+    is $env{BOTH},  'inner', 'a variable that both set is the inner one';
+    is $env{OUTER}, 'outer', 'one that only the outer sets is inherited';
+    is $env{INNER}, 'inner', 'one that only the inner sets is there';
+    is $env{case},  'outer', 'names that differ in case are two names';
+    is $env{CASE},  'inner', '... both';
+    is $end->{title}, 'Outer', 'the title is inherited';
+    is $end->{state}, 'timed-out', 'the timeout is inherited';
+    like $lines[-1]{text}, qr/^Outer says: too slow/, 'and messages one by one';
+
+    is +(post_build(project('merge/off')))[0], 403, 'Off below On is off';
+    is +(post_build(project('merge')))[0], 202, 'and On above it stays';
+};
+
+# ---- with next to no configuration -----------------------------------
+
+# A server of its own with these lines; runs the tests and ends it.
+sub with_server
+{
+    my ($lines, $tests) = @_;
+    my $any = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "listen: $!\n";
+    my $port = $any->sockport;
+    close $any;
+    write_file("$dir/test.conf", "$minimal${lines}Listen 127.0.0.1:$port\n");
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDOUT, '>', "$dir/out";
+        open STDERR, '>&', \*STDOUT;
+        exec vars()->{httpd}, '-f', "$dir/test.conf", '-DFOREGROUND' or POSIX::_exit(127);
+    }
+    my $ok = eval {
+        wait_until { IO::Socket::INET->new("127.0.0.1:$port") } 10, 'the server listens';
+        $tests->($port);
+        1;
+    };
+    diag $@ unless $ok;
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    is $?, 0, 'the server stops by itself';
+    return;
+}
+
+{
+    open my $in, '<', top() . '/conf/buildlog.conf' or die "buildlog.conf: $!\n";
+    my @said = grep { !/^\s*#/ } <$in>;
+    is join('', grep { m{/} && !m{^\s*</?(?:Location|LocationMatch|IfModule)\b} } @said), '',
+        'conf/buildlog.conf holds no path but those of its addresses';
+    my $include = 'Include "' . top() . "/conf/buildlog.conf\"\n";
+    for my $with ('', $load) {
+        my ($status, $out) = check("$minimal$with$include");
+        is $status, 0, 'it can be included ' . ($with ? 'with' : 'without') . ' the module' or diag $out;
+    }
+
+    subtest 'a server that says nothing but LoadModule' => sub {
+        my $htdocs = vars()->{documentroot};
+        with_server("${load}DocumentRoot $htdocs\n", sub {
+            my ($port) = @_;
+            is request('GET', '/index.html', port => $port)->{status}, 200, 'its pages are served';
+            is +(post_build('/', port => $port))[0], 404, 'and ours are not there';
+        });
+    };
+    subtest 'a server that includes conf/buildlog.conf and says no project' => sub {
+        with_server("$load$include", sub {
+            my ($port) = @_;
+            is_deeply [get_json('/api/project/projects', port => $port)],
+                [200, { projects => [] }], 'there are no projects';
+            is +(post_build(project('hello'), port => $port))[0], 403, 'nothing may be built';
+            is +(post_build('/', port => $port))[0], 403, 'not even that';
+        });
+    };
+}
+
+done_testing;

@@ -1,0 +1,346 @@
+package BuildLog::Server;
+
+# A second httpd with a configuration of its own, for what is global in the
+# first one or would end it. And the processes of either.
+#
+#   my $s = BuildLog::Server->start("BuildLogMaxClients 2\n");
+#   $s->request('GET', '/api/project/projects')      as in BuildLog::Test
+#   $s->graceful; $s->restart; $s->stop; $s->begin   (again, after stop)
+#   $s->pids                                          { parent, runner, children, keepers }
+#   BuildLog::Server->main                            the first one, likewise
+#
+# Its configuration is small: loopback, a state directory of its own, the
+# module's addresses, the puppets of BuildLog::Puppet. What start() is given
+# stands at its end. Options: state (another state directory).
+#
+# All processes are ended when the test ends, also when it dies; and its error
+# log is looked at as that of the main server is (allow_in_log).
+
+use strict;
+use warnings;
+use BuildLog::Stream;
+use BuildLog::Test;
+use Exporter qw(import);
+use IO::Socket::INET;
+use POSIX ();
+use Test::More ();
+use Time::HiRes qw(time);
+
+our @EXPORT = qw(process_name process_parent process_is_alive processes_below
+    wait_until_gone);
+
+my @all;      # servers that were started here
+my $owner = $$;
+my $count = 0;
+
+# ---- processes ---------------------------------------------------------
+
+sub _stat
+{
+    my ($pid) = @_;
+    open my $in, '<', "/proc/$pid/stat" or return;
+    my $line = <$in> // return;
+    # The name may hold anything, also parentheses.
+    my ($name, $state, $parent) = $line =~ /^\d+ \((.*)\) (\S) (\d+)/s or return;
+    return ($name, $state, $parent);
+}
+
+sub process_name   { return (_stat($_[0]))[0] }
+sub process_parent { return (_stat($_[0]))[2] }
+
+sub process_is_alive
+{
+    my (undef, $state) = _stat($_[0]);
+    return defined $state && $state !~ /[ZX]/;
+}
+
+# The processes whose parent is this one; with deep => 1 all below it.
+sub processes_below
+{
+    my ($root, %opt) = @_;
+    my %children;
+    for my $pid (map { /(\d+)/ } glob '/proc/[0-9]*') {
+        my ($name, $state, $parent) = _stat($pid);
+        push @{ $children{$parent} }, $pid
+            if defined $parent && $state !~ /[ZX]/;
+    }
+    my @found = @{ $children{$root} // [] };
+    return @found unless $opt{deep};
+    for (my $i = 0; $i < @found; $i++) {
+        push @found, @{ $children{ $found[$i] } // [] };
+    }
+    return @found;
+}
+
+sub wait_until_gone
+{
+    my ($seconds, @pids) = @_;
+    return wait_until {
+        !grep { process_is_alive($_) } @pids;
+    } $seconds, "processes @pids end";
+}
+
+# ---- life --------------------------------------------------------------
+
+sub _free_port
+{
+    while (1) {
+        my $port = 30000 + int rand 10000;
+        next unless IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => $port, Listen => 1, ReuseAddr => 1);
+        return $port;
+    }
+}
+
+# The configuration that lets projects of BuildLog::Puppet be built.
+sub puppets
+{
+    my $projects = top() . '/t/projects';
+    return <<"END";
+<Directory "$projects">
+    Require all granted
+</Directory>
+<Directory "$projects/puppet-*">
+    BuildLog On
+    BuildLogKillGrace 1s
+    BuildLogStep play "exec perl $projects/puppet/play.pl"
+</Directory>
+END
+}
+
+sub _config
+{
+    my ($self, $text) = @_;
+    open my $in, '<', vars()->{t_conf_file} or die "configuration: $!\n";
+    my @modules = grep { /^\s*LoadModule\s/ } <$in>;
+    my $top = top();
+    return <<"END" . $text;
+@modules
+LoadModule buildlog_module "$top/.libs/mod_buildlog.so"
+ServerName 127.0.0.1
+Listen 127.0.0.1:$self->{port}
+ServerRoot "$self->{dir}"
+DocumentRoot "$self->{dir}/htdocs"
+DefaultRuntimeDir "$self->{dir}"
+PidFile "$self->{dir}/pid"
+ErrorLog "$self->{dir}/error_log"
+LogLevel info buildlog:debug
+TypesConfig /dev/null
+StartServers 2
+<IfModule !mpm_prefork_module>
+    ServerLimit 4
+    ThreadsPerChild 10
+    MaxRequestWorkers 40
+    MinSpareThreads 10
+    MaxSpareThreads 40
+</IfModule>
+<Directory />
+    AllowOverride None
+    Require all denied
+</Directory>
+@{[ puppets() ]}
+BuildLogStateDir "$self->{state}"
+Include "$top/conf/buildlog.conf"
+END
+}
+
+sub start
+{
+    my ($class, $text, %opt) = @_;
+    my $self = $class->make($text, %opt);
+    my ($status, $out) = $self->begin;
+    die "the second server does not start ($status): $out\n" . $self->error_log
+        if $status != 0;
+    return $self;
+}
+
+# The same without starting it.
+sub make
+{
+    my ($class, $text, %opt) = @_;
+    my $dir = top() . '/servers';
+    mkdir $dir;
+    $dir .= '/' . ++$count . ".$$";
+    my $self = bless {
+        dir   => $dir,
+        port  => _free_port(),
+        state => $opt{state} // "$dir/state",
+        mark  => 0,
+    }, $class;
+    mkdir $_ or die "$_: $!\n" for $dir, "$dir/htdocs";
+    $self->configure($text // '');
+    push @all, $self;
+    return $self;
+}
+
+# Another configuration; it counts from the next start or restart on.
+sub configure
+{
+    my ($self, $text) = @_;
+    open my $out, '>', "$self->{dir}/httpd.conf" or die "configuration: $!\n";
+    print {$out} $self->_config($text);
+    close $out or die "configuration: $!\n";
+    return;
+}
+
+sub main
+{
+    my ($class) = @_;
+    return bless { main => 1, port => vars()->{port} }, $class;
+}
+
+sub _httpd
+{
+    my ($self, @args) = @_;
+    return httpd(@args) if $self->{main};
+    my $pid = open(my $out, '-|') // die "fork: $!\n";
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT;
+        exec vars()->{httpd}, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", @args
+            or POSIX::_exit(127);
+    }
+    local $/;
+    my $text = <$out>;
+    close $out;
+    return ($? >> 8, $text // '');
+}
+
+# Start it; (exit status, output). It answers when this returns 0.
+sub begin
+{
+    my ($self) = @_;
+    my ($status, $text) = $self->_httpd('-k', 'start');
+    if ($status == 0) {
+        eval {
+            wait_until { -s "$self->{dir}/pid" } 10, 'a pid file';
+            $self->wait_until_it_answers;
+            1;
+        } or return (1, $@ . $text);
+    }
+    return ($status, $text);
+}
+
+# It takes builds: its children and its runner are there.
+sub wait_until_it_answers
+{
+    my ($self) = @_;
+    return wait_until {
+        my $r = eval { $self->request('GET', '/api/project/projects') };
+        my $p = $self->pids;
+        $r && $r->{status} == 200 && $p->{runner};
+    } 15, 'the server answers';
+}
+
+sub _signal
+{
+    my ($self, $how) = @_;
+    my ($status, $text) = $self->_httpd('-k', $how);
+    die "$how: $text\n" if $status != 0;
+    return;
+}
+
+sub graceful { $_[0]->_signal('graceful'); return }
+sub restart  { $_[0]->_signal('restart');  return }
+
+# Stop it in an orderly way; true when all its processes are gone in time.
+sub stop
+{
+    my ($self, $seconds) = @_;
+    my $parent = $self->parent // return 1;
+    my @pids = ($parent, processes_below($parent, deep => 1));
+    kill 'TERM', $parent;
+    return eval { wait_until_gone($seconds // 20, @pids) };
+}
+
+# ---- what there is of it -----------------------------------------------
+
+sub port  { return $_[0]{port} }
+sub state { return $_[0]{main} ? top() . '/state' : $_[0]{state} }
+sub dir   { return $_[0]{dir} }
+sub url   { return "http://127.0.0.1:$_[0]{port}" }
+
+sub parent
+{
+    my ($self) = @_;
+    return server_pid() if $self->{main};
+    open my $in, '<', "$self->{dir}/pid" or return undef;
+    my ($pid) = (<$in> // '') =~ /(\d+)/ or return undef;
+    # An old file may name a process of somebody else by now.
+    open my $command, '<', "/proc/$pid/cmdline" or return undef;
+    return (<$command> // '') =~ /\Q$self->{dir}\E/ ? $pid : undef;
+}
+
+sub pids
+{
+    my ($self) = @_;
+    my %found = (parent => $self->parent, children => [], keepers => []);
+    return \%found unless $found{parent};
+    for my $pid (processes_below($found{parent})) {
+        if ((process_name($pid) // '') eq 'buildlog-runner') { $found{runner} = $pid }
+        else { push @{ $found{children} }, $pid }
+    }
+    $found{keepers} = [processes_below($found{runner})] if $found{runner};
+    return \%found;
+}
+
+sub error_log
+{
+    my ($self) = @_;
+    return log_since(0) if $self->{main};
+    open my $in, '<', "$self->{dir}/error_log" or return '';
+    local $/;
+    return <$in> // '';
+}
+
+# ---- requests, as in BuildLog::Test ----------------------------------------
+
+sub request    { my ($self, @rest) = @_; return BuildLog::Test::request(@rest, port => $self->{port}) }
+sub get_json   { my ($self, @rest) = @_; return BuildLog::Test::get_json(@rest, port => $self->{port}) }
+sub post_build { my ($self, @rest) = @_; return BuildLog::Test::post_build(@rest, port => $self->{port}) }
+sub open_stream { my ($self, @rest) = @_; return BuildLog::Test::open_stream(@rest, port => $self->{port}) }
+sub build_record { my ($self, $id) = @_; return scalar $self->get_json("/api/project/builds/$id") }
+
+sub wait_for_state
+{
+    my ($self, $id, $state, $seconds) = @_;
+    return wait_until {
+        my $build = $self->build_record($id);
+        $build && ($build->{state} // '') =~ /^(?:$state)$/ ? $build : undef;
+    } $seconds, "build $id $state";
+}
+
+# ---- the end -------------------------------------------------------------
+
+# Each process that has the server's directory in its command line (httpd, its
+# children, the runner: all forks of one) and what is below it.
+sub _remains
+{
+    my ($self) = @_;
+    my @found;
+    for my $pid (map { /(\d+)/ } glob '/proc/[0-9]*') {
+        open my $in, '<', "/proc/$pid/cmdline" or next;
+        local $/;
+        push @found, $pid
+            if (<$in> // '') =~ m{\Q$self->{dir}/\E} && process_is_alive($pid);
+    }
+    return @found;
+}
+
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+        $_->close for values %BuildLog::Stream::open;
+        for my $server (@all) {
+            next if eval { $server->stop } && !$server->_remains;
+            my @left = $server->_remains or next;
+            Test::More::diag("left behind by the second server: @left");
+            kill 'KILL', @left;
+            $status ||= 1;
+        }
+        my @wrong = map { BuildLog::Test::bad_lines($_->error_log) } @all;
+        Test::More::diag("error log: $_") for @wrong;
+        $? = $status || (@wrong ? 1 : 0);
+    }
+}
+
+1;
