@@ -10,12 +10,14 @@
 /* layer 3 */
 #include "bl_config.h"
 #include "bl_daemon.h"
+#include "bl_project.h"
 #include "bl_route.h"
 #include "bl_stream.h"
 
 static void register_hooks(apr_pool_t *p)
 {
     bl_daemon_register_hooks(p);
+    bl_project_register_hooks(p);
     bl_stream_register_hooks(p);
     ap_hook_handler(bl_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
 }

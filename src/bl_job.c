@@ -228,6 +228,19 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
         begin_ending(job, BL_KEEPER_END_CLEAN);
 }
 
+static void left_behind(bl_job_t *job, int count)
+{
+    if (count == 1)
+        bl_output_note(job->output, 0,
+                       "1 process that the build left behind was ended");
+    else if (count > 1)
+        bl_output_note(job->output, 0,
+                       apr_psprintf(job->pool,
+                                    "%d processes that the build left behind "
+                                    "were ended",
+                                    count));
+}
+
 static void keeper_ready(void *baton, apr_int16_t events)
 {
     bl_job_t *job = baton;
@@ -241,15 +254,7 @@ static void keeper_ready(void *baton, apr_int16_t events)
             step_over(job, &event);
             break;
         case BL_KEEPER_LEFT_BEHIND:
-            bl_output_note(
-                job->output, 0,
-                apr_psprintf(job->pool,
-                             event.count == 1
-                                 ? "%d process that the build left behind was "
-                                   "ended"
-                                 : "%d processes that the build left behind "
-                                   "were ended",
-                             event.count));
+            left_behind(job, event.count);
             break;
         case BL_KEEPER_GONE:
             keeper_gone(job);

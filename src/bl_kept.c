@@ -35,8 +35,8 @@ enum { FD_CONTROL = 3, FD_OUT, FD_ERR, FD_NULL, FD_FIRST_UNUSED };
  * shell's last background job, a compiler server that was told to stop. */
 #define LINGER_TIME apr_time_from_msec(300)
 
-/* Between two looks at /proc while waiting for processes to go. */
-#define LOOK_TIME apr_time_from_msec(20)
+/* Between two looks while waiting for processes to go. */
+#define LOOK_TIME apr_time_from_msec(10)
 
 typedef struct {
     const bl_order_t *order;
@@ -89,15 +89,16 @@ static apr_file_t *file_of(int fd, apr_int32_t flags, apr_pool_t *p)
 }
 
 static void set_limit(apr_procattr_t *attr, apr_int32_t what,
-                      const bl_wire_rlimit_t *limit)
+                      const bl_wire_rlimit_t *limit, apr_pool_t *p)
 {
-    struct rlimit r;
+    struct rlimit *r;
 
     if (!limit->set)
         return;
-    r.rlim_cur = limit->soft == APR_UINT64_MAX ? RLIM_INFINITY : limit->soft;
-    r.rlim_max = limit->hard == APR_UINT64_MAX ? RLIM_INFINITY : limit->hard;
-    apr_procattr_limit_set(attr, what, &r);
+    r = apr_palloc(p, sizeof(*r)); /* attr keeps the pointer */
+    r->rlim_cur = limit->soft == APR_UINT64_MAX ? RLIM_INFINITY : limit->soft;
+    r->rlim_max = limit->hard == APR_UINT64_MAX ? RLIM_INFINITY : limit->hard;
+    apr_procattr_limit_set(attr, what, r);
 }
 
 static apr_status_t start_step(kept_t *kept)
@@ -130,10 +131,12 @@ static apr_status_t start_step(kept_t *kept)
         rv = apr_procattr_child_errfn_set(attr, child_failed);
     if (rv != APR_SUCCESS)
         return rv;
-    set_limit(attr, APR_LIMIT_CPU, &kept->order->rlimits[BL_WIRE_RLIMIT_CPU]);
-    set_limit(attr, APR_LIMIT_MEM, &kept->order->rlimits[BL_WIRE_RLIMIT_MEM]);
+    set_limit(attr, APR_LIMIT_CPU, &kept->order->rlimits[BL_WIRE_RLIMIT_CPU],
+              p);
+    set_limit(attr, APR_LIMIT_MEM, &kept->order->rlimits[BL_WIRE_RLIMIT_MEM],
+              p);
     set_limit(attr, APR_LIMIT_NPROC,
-              &kept->order->rlimits[BL_WIRE_RLIMIT_NPROC]);
+              &kept->order->rlimits[BL_WIRE_RLIMIT_NPROC], p);
     rv = apr_proc_create(&proc, args[0], args, kept->env, attr, p);
     if (rv == APR_SUCCESS)
         kept->step_pid = proc.pid;
@@ -151,8 +154,11 @@ static void run_step(kept_t *kept, int step)
 }
 
 /* As subreaper the keeper is the parent of everything that was orphaned below
- * it: all are reaped here, in one place, so that no wait steals a status. */
-static void reap(kept_t *kept)
+ * it: all are reaped here, in one place, so that no wait steals a status.
+ *
+ * @return 0: nothing is left below the keeper. wait(2) knows; a look at /proc
+ *         may miss one that forks and goes, again and again (K1) */
+static int reap(kept_t *kept)
 {
     pid_t pid;
     int status;
@@ -163,6 +169,7 @@ static void reap(kept_t *kept)
             tell(kept, BL_KEPT_ENDED, status);
         }
     }
+    return pid == 0;
 }
 
 /* ---- the end -------------------------------------------------------- */
@@ -173,41 +180,37 @@ static int signal_all(kept_t *kept, int sig)
     return bl_tree_signal(getpid(), sig, NULL, NULL, kept->scratch);
 }
 
-/* Wait until nothing is left, at most so long. @return what is left */
+/* Wait until nothing is left, at most so long. @return 0: nothing is */
 static int wait_for_all(kept_t *kept, apr_interval_time_t time)
 {
     apr_time_t deadline = apr_time_now() + time;
-    int left;
 
-    for (;;) {
-        reap(kept);
-        left = signal_all(kept, 0);
-        if (left == 0 || apr_time_now() >= deadline)
-            return left;
+    while (reap(kept)) {
+        if (apr_time_now() >= deadline)
+            return 1;
         apr_sleep(LOOK_TIME);
     }
+    return 0;
 }
 
 static void end_all(kept_t *kept)
 {
-    int left;
-
     if (kept->ending == BL_KEPT_END_CLEAN) {
-        left = wait_for_all(kept, LINGER_TIME);
-        if (left > 0)
-            tell(kept, BL_KEPT_LEFT_BEHIND, left);
+        if (!wait_for_all(kept, LINGER_TIME))
+            return;
+        tell(kept, BL_KEPT_LEFT_BEHIND, signal_all(kept, 0));
     }
     signal_all(kept, SIGTERM);
     /* A stopped process takes TERM only when it goes on. */
     signal_all(kept, SIGCONT);
-    wait_for_all(kept, kept->order->kill_grace);
+    if (!wait_for_all(kept, kept->order->kill_grace))
+        return;
     /* Stop all first: what is stopped forks no more while the others are
-     * killed. Again until a look at /proc finds nothing (K1). */
-    while (signal_all(kept, SIGSTOP) > 0) {
+     * killed. */
+    do {
+        signal_all(kept, SIGSTOP);
         signal_all(kept, SIGKILL);
-        wait_for_all(kept, LOOK_TIME);
-    }
-    reap(kept);
+    } while (wait_for_all(kept, LOOK_TIME));
 }
 
 /* ---- the process ---------------------------------------------------- */

@@ -47,7 +47,31 @@ static request_rec *request_for(request_rec *r, const char *path)
     /* A directory, whether it still exists or not: its sections count. */
     copy->finfo.filetype = APR_DIR;
     ap_run_create_request(copy);
+    ap_set_module_config(copy->request_config, &buildlog_module, copy);
     return copy;
+}
+
+/* httpd's walk ends where nothing is, and would not come to the sections of a
+ * directory that has gone. But its builds are still there to be seen. */
+static apr_status_t stat_for_walk(apr_finfo_t *finfo, request_rec *r,
+                                  apr_int32_t wanted)
+{
+    apr_status_t rv;
+
+    if (ap_get_module_config(r->request_config, &buildlog_module) == NULL)
+        return AP_DECLINED; /* no copy of ours */
+    rv = apr_stat(finfo, r->filename, wanted, r->pool);
+    if (!APR_STATUS_IS_ENOENT(rv))
+        return rv;
+    memset(finfo, 0, sizeof(*finfo));
+    finfo->filetype = APR_DIR;
+    finfo->valid = APR_FINFO_TYPE;
+    return APR_SUCCESS;
+}
+
+void bl_project_register_hooks(apr_pool_t *p)
+{
+    ap_hook_dirwalk_stat(stat_for_walk, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 /* Does httpd let this user in? Sets the configuration of the directory. */

@@ -28,6 +28,8 @@ typedef struct {
     ap_conf_vector_t *sections; /* all modules' view of the directory */
 } bl_project_t;
 
+void bl_project_register_hooks(apr_pool_t *p);
+
 /**
  * Find the project that a client named, for building it.
  *

@@ -3,8 +3,9 @@
  * bl_tree.c - the processes below a process, as /proc shows them
  *
  * LIMITS        a look at /proc is no snapshot: a process that forks while it
- *               is read may show its child or not. Who wants all of them gone
- *               asks again until none is found.
+ *               is read may show its child or not, and one that forks and goes
+ *               again and again may be in no look at all. Who wants all of
+ *               them gone asks again until wait(2) says that none is left.
  */
 #include "bl_tree.h"
 

@@ -1,5 +1,7 @@
 # 22-auth.t - alice and bob, and a project that is alice's alone: who may build
 # it, and who may see anything of it (promise 8)
+#
+# MPM: event worker prefork
 use strict;
 use warnings;
 use Test::More;

@@ -6,7 +6,6 @@
 #include "bl_wake.h"
 
 /* libc */
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

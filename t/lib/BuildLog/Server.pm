@@ -19,7 +19,8 @@ package BuildLog::Server;
 use strict;
 use warnings;
 use BuildLog::Stream;
-use BuildLog::Test;
+# Not all: some have methods of the same name below.
+use BuildLog::Test qw(httpd log_since server_pid top vars wait_until);
 use Exporter qw(import);
 use IO::Socket::INET;
 use POSIX ();
@@ -27,7 +28,7 @@ use Test::More ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(process_name process_parent process_is_alive processes_below
-    wait_until_gone);
+    wait_until_gone mpm);
 
 my @all;      # servers that were started here
 my $owner = $$;
@@ -80,6 +81,16 @@ sub wait_until_gone
     } $seconds, "processes @pids end";
 }
 
+# event, worker or prefork: the MPM that the tests run under.
+my $mpm;
+sub mpm
+{
+    return $mpm //= do {
+        my (undef, $modules) = httpd('-t', '-D', 'DUMP_MODULES');
+        $modules =~ /^ mpm_(\w+)_module/m ? $1 : die "no MPM in: $modules\n";
+    };
+}
+
 # ---- life --------------------------------------------------------------
 
 sub _free_port
@@ -112,7 +123,8 @@ sub _config
 {
     my ($self, $text) = @_;
     open my $in, '<', vars()->{t_conf_file} or die "configuration: $!\n";
-    my @modules = grep { /^\s*LoadModule\s/ } <$in>;
+    my %seen;
+    my @modules = grep { /^\s*LoadModule\s+(\S+)/ && !$seen{$1}++ } <$in>;
     my $top = top();
     return <<"END" . $text;
 @modules
@@ -138,6 +150,9 @@ StartServers 2
     AllowOverride None
     Require all denied
 </Directory>
+<Directory "$self->{dir}/htdocs">
+    Require all granted
+</Directory>
 @{[ puppets() ]}
 BuildLogStateDir "$self->{state}"
 Include "$top/conf/buildlog.conf"
@@ -149,8 +164,8 @@ sub start
     my ($class, $text, %opt) = @_;
     my $self = $class->make($text, %opt);
     my ($status, $out) = $self->begin;
-    die "the second server does not start ($status): $out\n" . $self->error_log
-        if $status != 0;
+    die "the second server does not start ($status): $out\n"
+        . substr($self->error_log, -3000) if $status != 0;
     return $self;
 }
 
@@ -189,35 +204,36 @@ sub main
     return bless { main => 1, port => vars()->{port} }, $class;
 }
 
-sub _httpd
-{
-    my ($self, @args) = @_;
-    return httpd(@args) if $self->{main};
-    my $pid = open(my $out, '-|') // die "fork: $!\n";
-    if (!$pid) {
-        open STDERR, '>&', \*STDOUT;
-        exec vars()->{httpd}, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", @args
-            or POSIX::_exit(127);
-    }
-    local $/;
-    my $text = <$out>;
-    close $out;
-    return ($? >> 8, $text // '');
-}
-
-# Start it; (exit status, output). It answers when this returns 0.
+# Start it; (exit status, output). It answers when the status is 0.
 sub begin
 {
     my ($self) = @_;
-    my ($status, $text) = $self->_httpd('-k', 'start');
-    if ($status == 0) {
-        eval {
-            wait_until { -s "$self->{dir}/pid" } 10, 'a pid file';
-            $self->wait_until_it_answers;
-            1;
-        } or return (1, $@ . $text);
+    open my $out, '+>', "$self->{dir}/output" or die "output: $!\n";
+    # A zombie would count as a server that runs.
+    waitpid $self->{pid}, POSIX::WNOHANG() if $self->{pid};
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        # A group of its own, for httpd signals all of its group. In the
+        # foreground, so that it is seen how it ends.
+        POSIX::setsid();
+        open STDIN,  '<',  '/dev/null';
+        open STDOUT, '>&', $out;
+        open STDERR, '>&', $out;
+        exec vars()->{httpd}, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND'
+            or POSIX::_exit(127);
     }
-    return ($status, $text);
+    $self->{pid} = $pid;
+    my $status = eval {
+        my $gone;
+        wait_until {
+            $gone = waitpid($pid, POSIX::WNOHANG()) != 0;
+            $gone || ($self->parent // 0) == $pid;
+        } 20, 'a pid file';
+        $gone ? $? >> 8 || 1 : $self->wait_until_it_answers && 0;
+    };
+    local $/;
+    seek $out, 0, 0;
+    return ($status // 1, (<$out> // '') . ($@ // ''));
 }
 
 # It takes builds: its children and its runner are there.
@@ -231,16 +247,9 @@ sub wait_until_it_answers
     } 15, 'the server answers';
 }
 
-sub _signal
-{
-    my ($self, $how) = @_;
-    my ($status, $text) = $self->_httpd('-k', $how);
-    die "$how: $text\n" if $status != 0;
-    return;
-}
-
-sub graceful { $_[0]->_signal('graceful'); return }
-sub restart  { $_[0]->_signal('restart');  return }
+# As httpd -k graceful and httpd -k restart do it, without a process each.
+sub graceful { kill 'USR1', $_[0]->parent or die "graceful: $!\n"; return }
+sub restart  { kill 'HUP',  $_[0]->parent or die "restart: $!\n";  return }
 
 # Stop it in an orderly way; true when all its processes are gone in time.
 sub stop
@@ -249,7 +258,9 @@ sub stop
     my $parent = $self->parent // return 1;
     my @pids = ($parent, processes_below($parent, deep => 1));
     kill 'TERM', $parent;
-    return eval { wait_until_gone($seconds // 20, @pids) };
+    my $done = eval { wait_until_gone($seconds // 20, @pids) };
+    waitpid $self->{pid}, POSIX::WNOHANG();
+    return $done;
 }
 
 # ---- what there is of it -----------------------------------------------
@@ -267,7 +278,7 @@ sub parent
     my ($pid) = (<$in> // '') =~ /(\d+)/ or return undef;
     # An old file may name a process of somebody else by now.
     open my $command, '<', "/proc/$pid/cmdline" or return undef;
-    return (<$command> // '') =~ /\Q$self->{dir}\E/ ? $pid : undef;
+    return process_is_alive($pid) && (<$command> // '') =~ /\Q$self->{dir}\E/ ? $pid : undef;
 }
 
 sub pids
