@@ -180,7 +180,6 @@ static void runner_main(server_rec *s)
     apr_pool_t *p;
 
     close(retained->lifeline[1]);
-    close(retained->dir.lock_fd);
     bl_wake_keep_writers(retained->wake);
     ap_close_listeners();
     setsid();
@@ -193,6 +192,8 @@ static void runner_main(server_rec *s)
                      "BL0102 the runner cannot become its user");
         _exit(1);
     }
+    if (bl_statedir_wait(&retained->dir, retained->lifeline[0], s) != OK)
+        _exit(0);
     setup.state_dir = retained->dir.path;
     setup.table = retained->table;
     setup.wake = retained->wake;

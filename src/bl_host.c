@@ -19,6 +19,17 @@
 #define ORPHAN_LOOKS 200
 #define ORPHAN_LOOK_TIME apr_time_from_msec(10)
 
+void bl_host_set_now(bl_host_t *host, apr_time_t now)
+{
+    apr_interval_time_t ahead = (apr_interval_time_t)host->last_id - now;
+
+    if (now < host->now)
+        host->skew += host->now - now;
+    if (host->skew > ahead)
+        host->skew = ahead > 0 ? ahead : 0;
+    host->now = now;
+}
+
 void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
                    void (*ready)(void *baton, apr_int16_t events), void *baton,
                    apr_pool_t *p)

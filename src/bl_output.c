@@ -203,7 +203,8 @@ static void stream_ready(void *baton, apr_int16_t events)
 
     if (s->file == NULL || o->retry_at != 0 || o->ahead_until != 0)
         return;
-    if (o->host->last_id > (bl_stamp_t)(o->host->now + AHEAD_TIME)) {
+    if (o->host->last_id >
+        (bl_stamp_t)(o->host->now + o->host->skew + AHEAD_TIME)) {
         o->ahead_until = o->host->now + AHEAD_WAIT;
         set_reading(o, 0);
         return;

@@ -11,7 +11,7 @@
  * O1  while the log cannot be written nothing is read: the build waits in its
  *     own write(2), and no line is lost
  * O2  ids do not run away from the clock: a build that prints more than a line
- *     a microsecond is read more slowly
+ *     a microsecond is read more slowly; a clock that steps back slows nothing
  */
 #ifndef BL_OUTPUT_H
 #define BL_OUTPUT_H

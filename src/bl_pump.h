@@ -5,13 +5,12 @@
  * Layer:    2 (actor, pump side).
  * Runs in:  one pump per child; bl_pump_req_* in request threads, the others
  *           in the child's main thread.
- * Owns:     the viewers of this child from the moment they were handed over.
- * Not here: HTTP: the response's head was written before (layer 3).
+ * Owns:     the thread, its inbox, its sleep.
+ * Not here: the viewers (bl_audience); HTTP: the response's head was written
+ *           before (layer 3).
  *
- * P1  the thread never blocks on a viewer
- * P2  a viewer that takes no more keeps its id and what is in its brigade (a
- *     few shared chunks); it reads on from the log when it can be written
- * P3  every viewer is taken off the table's count exactly once
+ * A viewer belongs to the pump from the moment it was handed over; what it may
+ * rely on stands in bl_audience.h.
  */
 #ifndef BL_PUMP_H
 #define BL_PUMP_H

@@ -336,7 +336,7 @@ static void poll_once(runner_t *r, apr_time_t until)
      * deadline. */
     time = time < 0 ? 0 : time + apr_time_from_msec(1);
     rv = apr_pollset_poll(r->host.pollset, time, &n, &ready);
-    r->host.now = apr_time_now();
+    bl_host_set_now(&r->host, apr_time_now());
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_TIMEUP(rv) && !APR_STATUS_IS_EINTR(rv))
             bl_diag(BL_DIAG_ERROR, rv, "BL0244 poll in the runner");
@@ -418,6 +418,8 @@ static apr_status_t begin(runner_t *r)
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
         return rv;
     }
+    if (r->host.last_id > (bl_stamp_t)r->host.now)
+        r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
     r->last_build = number_load(r, r->pool);
     if (logged > r->last_build)
         r->last_build = logged;

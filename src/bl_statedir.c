@@ -9,6 +9,7 @@
 /* libc */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -78,26 +79,60 @@ static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
     return OK;
 }
 
-/* One server per state directory: the lock lives as long as the parent. */
-static int take_lock(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+/* In the lock file: byte 0 is the parent's, byte 1 the runner's. */
+enum { LOCK_PARENT, LOCK_RUNNER };
+
+/* The parent of a server that was killed is gone, but its runner may still be
+ * ending builds. Its end is looked for so often. */
+#define RUNNER_LOOK_MS 50
+
+static int lock_byte(int fd, int byte)
 {
-    const char *path = apr_pstrcat(p, dir->path, "/lock", NULL);
     struct flock lock;
 
     memset(&lock, 0, sizeof(lock));
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    return fcntl(fd, F_SETLK, &lock);
+}
+
+/* One server per state directory: the lock lives as long as the parent. */
+static int take_lock(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+{
+    const char *path = apr_pstrcat(p, dir->path, "/lock", NULL);
+
     dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (dir->lock_fd < 0)
         return bl_statedir_fail(s, errno,
                                 apr_psprintf(p, "cannot open %s", path));
-    if (fcntl(dir->lock_fd, F_SETLK, &lock) != 0)
+    if (lock_byte(dir->lock_fd, LOCK_PARENT) != 0)
         return bl_statedir_fail(
             s, errno,
             apr_psprintf(p,
                          "%s is in use by another server; each needs "
                          "a BuildLogStateDir of its own",
                          dir->path));
+    return OK;
+}
+
+int bl_statedir_wait(const bl_statedir_t *dir, int lifeline_fd, server_rec *s)
+{
+    struct pollfd lifeline = {lifeline_fd, POLLIN, 0};
+    int told = 0;
+
+    while (lock_byte(dir->lock_fd, LOCK_RUNNER) != 0) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return bl_statedir_fail(s, errno, "cannot lock for the runner");
+        if (!told++)
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "BL0109 waiting for the runner of the server before, "
+                         "which is ending its builds in %s",
+                         dir->path);
+        if (poll(&lifeline, 1, RUNNER_LOOK_MS) > 0)
+            return HTTP_SERVICE_UNAVAILABLE;
+    }
     return OK;
 }
 

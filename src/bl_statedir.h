@@ -18,7 +18,7 @@ typedef struct {
     const char *logs;        /* directory */
     const char *socket_path; /* of the runner */
     int listen_fd;           /* the runner accepts on it */
-    int lock_fd;             /* held while the parent lives */
+    int lock_fd;             /* locked by the parent, and by the runner */
 } bl_statedir_t;
 
 /**
@@ -30,6 +30,14 @@ typedef struct {
  */
 int bl_statedir_open(bl_statedir_t *dir, const char *path, server_rec *s,
                      apr_pool_t *p, apr_pool_t *scratch);
+
+/**
+ * Runner: wait until no other runner is at work in this directory.
+ *
+ * @param lifeline_fd  given up when it closes
+ * @return OK; otherwise the runner has to exit
+ */
+int bl_statedir_wait(const bl_statedir_t *dir, int lifeline_fd, server_rec *s);
 
 /** Say why the server cannot start. @return what post_config returns */
 int bl_statedir_fail(server_rec *s, apr_status_t rv, const char *what);

@@ -89,6 +89,24 @@ for (@cases) {
     };
 }
 
+# What a step printed is read before the next one begins, however much is in the
+# pipes when it ends.
+subtest 'lines stand below their step' => sub {
+    my $path = project('steps');
+    my @names = qw(one two three);
+    write_file("$path/$_.sh", "seq -f '$_ %.0f' 4000\nseq -f '$_ %.0f' 4000 >&2\nprintf '$_ end'\n") for @names;
+    my ($end, @lines) = build_output(start_build($path));
+    my (%of, $at);
+    for (@lines) {
+        if ($_->{step}) { $at = $names[$_->{step} - 1] }
+        elsif (!$_->{note}) { push @{ $of{$at}{ $_->{stream} } }, $_->{text} }
+    }
+    for my $name (@names) {
+        my @all = map { "$name $_" } 1 .. 4000;
+        is_deeply $of{$name}, { stdout => [@all, "$name end"], stderr => \@all }, "all that step $name printed, in order";
+    }
+};
+
 subtest 'the default last lines' => sub {
     my ($end, @lines) = build_output(start_build(make_project('last', 'true')));
     is_deeply [note_texts(@lines)], ['$ sh ./run.sh', 'Build finished'], 'succeeded';

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_audience.c - the viewers of an httpd child, in groups of the same feed
+ *
+ * In a group a viewer is idle (everything there is was written to it) or busy
+ * (its socket is full, or it catches up).
+ *
+ *          admitted             news, all written
+ *             |                    +------+
+ *             v                    v      |
+ *           busy --all written--> idle ---+
+ *             ^                    |
+ *             +--- socket full ----+
+ *
+ * DIAGNOSTICS   BL0311 a viewer cannot be taken over
+ */
+#include "bl_audience.h"
+
+/* libc */
+#include <stdlib.h>
+#include <unistd.h>
+/* APR */
+#include <apr_ring.h>
+/* layer 0 */
+#include "bl_diag.h"
+/* this side of layer 2 */
+#include "bl_client.h"
+
+/* More than a window on most paths; a viewer that stands still pins no more
+ * in the kernel. */
+#define SEND_BUFFER_BYTES (128 * 1024)
+
+/* Chunks handed to a viewer before they are written together. */
+#define CHUNKS_AT_ONCE 4
+
+/* Rounds of that for one viewer before others have their turn. */
+#define ROUNDS_AT_ONCE 8
+
+/* What viewers are told to wait before they come back: spread, so that they
+ * do not all come in the same moment. */
+#define RETRY_LEAST_MS 200
+#define RETRY_SPREAD_MS 1800
+
+#define SLEEP_TIME apr_time_from_sec(30)
+
+typedef struct bl_group_t group_t;
+struct bl_group_t {
+    APR_RING_ENTRY(bl_group_t) link;
+    apr_pool_t *pool;
+    bl_feed_t *feed;
+    struct bl_client_ring_t idle;
+    struct bl_client_ring_t busy;
+    bl_stamp_t served;     /* the watermark that idle ones were served at */
+    apr_time_t next_write; /* BuildLogFlush: not before */
+    apr_time_t next_ping;
+};
+APR_RING_HEAD(group_ring_t, bl_group_t);
+
+struct bl_audience_t {
+    apr_pool_t *pool;
+    apr_bucket_alloc_t *buckets;
+    apr_pollset_t *pollset;
+    bl_table_t *table;
+    int slot;
+    const char *logs_dir;
+    apr_time_t now;
+    struct group_ring_t groups;
+    struct bl_client_ring_t unused;
+    int size;
+    int dismissed;
+    unsigned seed;
+};
+
+/* ---- viewers -------------------------------------------------------- */
+
+static void list_move(struct bl_client_ring_t *to, bl_client_t *c)
+{
+    APR_RING_REMOVE(c, link);
+    APR_RING_INSERT_TAIL(to, c, bl_client_t, link);
+}
+
+static void let_go(bl_audience_t *a, bl_client_t *c)
+{
+    bl_client_close(c, a->pollset);
+    list_move(&a->unused, c);
+    c->group = NULL;
+    a->size--;
+    bl_table_viewer_remove(a->table, a->slot); /* A3 */
+}
+
+/* Write what it has; then it is idle, busy or gone.
+ * @return 1: all is written and more may follow */
+static int client_write(bl_audience_t *a, bl_client_t *c)
+{
+    apr_status_t rv = bl_client_flush(c);
+
+    if (rv == APR_SUCCESS && !c->last)
+        return 1;
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        list_move(&c->group->busy, c);
+        rv = bl_client_want_write(c, 1, a->pollset);
+        if (rv == APR_SUCCESS)
+            return 0;
+    }
+    let_go(a, c);
+    return 0;
+}
+
+static apr_bucket *retry_bucket(bl_audience_t *a)
+{
+    char text[BL_SSE_RETRY_MAX];
+    apr_size_t len;
+
+    len =
+        bl_sse_retry(text, (apr_uint32_t)(RETRY_LEAST_MS +
+                                          rand_r(&a->seed) % RETRY_SPREAD_MS));
+    return apr_bucket_heap_create(text, len, NULL, a->buckets);
+}
+
+/* Its last words; it is closed when they are out. */
+static void say_goodbye(bl_audience_t *a, bl_client_t *c)
+{
+    apr_bucket *retry = retry_bucket(a);
+
+    c->last = 1;
+    bl_client_push(c, retry);
+    apr_bucket_destroy(retry);
+}
+
+/* Hand over what comes next. @return APR_SUCCESS: something was handed over;
+ * APR_EAGAIN: nothing is there */
+static apr_status_t client_fill(bl_audience_t *a, bl_client_t *c)
+{
+    int handed = 0;
+
+    while (handed < CHUNKS_AT_ONCE && !c->last) {
+        bl_chunk_t chunk;
+        apr_status_t rv = bl_feed_next(&chunk, c->group->feed, c->at);
+
+        if (rv != APR_SUCCESS)
+            return handed > 0 ? APR_SUCCESS : rv;
+        if (chunk.bucket != NULL) {
+            bl_client_push(c, chunk.bucket);
+            handed++;
+        }
+        c->at = chunk.to;
+        if (chunk.then == BL_CHUNK_END)
+            c->last = 1;
+        else if (chunk.then == BL_CHUNK_AGAIN)
+            say_goodbye(a, c);
+    }
+    return APR_SUCCESS;
+}
+
+/* Bring a viewer to the end of the feed, or as far as it goes. */
+static void client_serve(bl_audience_t *a, bl_client_t *c)
+{
+    int round;
+
+    if (!bl_client_is_flushed(c) && !client_write(a, c))
+        return;
+    for (round = 0; round < ROUNDS_AT_ONCE; round++) {
+        apr_status_t rv = client_fill(a, c);
+
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            list_move(&c->group->idle, c);
+            bl_client_want_write(c, 0, a->pollset);
+            return;
+        }
+        if (rv != APR_SUCCESS) {
+            let_go(a, c); /* the log is gone */
+            return;
+        }
+        if (!client_write(a, c))
+            return;
+    }
+    /* Others first; its socket is writable, so the poll returns at once. */
+    list_move(&c->group->busy, c);
+    if (bl_client_want_write(c, 1, a->pollset) != APR_SUCCESS)
+        let_go(a, c);
+}
+
+/* ---- groups --------------------------------------------------------- */
+
+static group_t *group_of(bl_audience_t *a, const bl_feed_spec_t *spec)
+{
+    apr_pool_t *pool;
+    group_t *g;
+
+    APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
+    {
+        if (bl_feed_spec_equal(bl_feed_spec(g->feed), spec))
+            return g;
+    }
+    apr_pool_create(&pool, a->pool);
+    g = apr_pcalloc(pool, sizeof(*g));
+    g->pool = pool;
+    g->feed = bl_feed_create(spec, a->logs_dir, a->table, a->buckets, pool);
+    APR_RING_INIT(&g->idle, bl_client_t, link);
+    APR_RING_INIT(&g->busy, bl_client_t, link);
+    g->next_ping = a->now + spec->ping;
+    APR_RING_INSERT_TAIL(&a->groups, g, bl_group_t, link);
+    return g;
+}
+
+static void group_close(group_t *g)
+{
+    APR_RING_REMOVE(g, link);
+    bl_feed_destroy(&g->feed);
+    apr_pool_destroy(g->pool);
+}
+
+static int group_is_empty(const group_t *g)
+{
+    return APR_RING_EMPTY(&g->idle, bl_client_t, link) &&
+           APR_RING_EMPTY(&g->busy, bl_client_t, link);
+}
+
+/* News for the idle ones: the busy ones come to it by themselves. */
+static void group_serve(bl_audience_t *a, group_t *g, bl_stamp_t watermark)
+{
+    struct bl_client_ring_t turn;
+
+    g->served = watermark;
+    g->next_write = a->now + bl_feed_spec(g->feed)->flush;
+    /* All of them once, whatever list each is in afterwards. */
+    APR_RING_INIT(&turn, bl_client_t, link);
+    APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
+    while (!APR_RING_EMPTY(&turn, bl_client_t, link))
+        client_serve(a, APR_RING_FIRST(&turn));
+}
+
+static void group_ping(bl_audience_t *a, group_t *g)
+{
+    struct bl_client_ring_t turn;
+
+    g->next_ping = a->now + bl_feed_spec(g->feed)->ping;
+    APR_RING_INIT(&turn, bl_client_t, link);
+    APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
+    while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
+        bl_client_t *c = APR_RING_FIRST(&turn);
+
+        list_move(&g->idle, c);
+        bl_client_push(c, bl_feed_ping(g->feed, c->at, a->now));
+        client_write(a, c);
+    }
+}
+
+/* Do what is due. *late is set when news waits for BuildLogFlush.
+ * @return when something is due next */
+static apr_time_t group_turn(bl_audience_t *a, group_t *g,
+                             bl_stamp_t watermark, int *late)
+{
+    if (g->served < watermark) {
+        const bl_client_t *first = APR_RING_FIRST(&g->idle);
+
+        if (APR_RING_EMPTY(&g->idle, bl_client_t, link) ||
+            !bl_feed_has_more(g->feed, first->at))
+            g->served = watermark;
+        else if (a->now >= g->next_write)
+            group_serve(a, g, watermark);
+        else
+            *late = 1;
+    }
+    if (a->now >= g->next_ping)
+        group_ping(a, g);
+    if (g->served < watermark && g->next_write < g->next_ping)
+        return g->next_write;
+    return g->next_ping;
+}
+
+apr_time_t bl_audience_turn(bl_audience_t *a, bl_stamp_t watermark, int *late)
+{
+    apr_time_t next = a->now + SLEEP_TIME;
+    group_t *g = APR_RING_FIRST(&a->groups);
+
+    while (g != APR_RING_SENTINEL(&a->groups, bl_group_t, link)) {
+        group_t *following = APR_RING_NEXT(g, link);
+        apr_time_t due = group_turn(a, g, watermark, late);
+
+        next = due < next ? due : next;
+        if (group_is_empty(g))
+            group_close(g);
+        g = following;
+    }
+    return next;
+}
+
+/* ---- coming and going ----------------------------------------------- */
+
+static bl_client_t *client_unused(bl_audience_t *a)
+{
+    bl_client_t *c;
+
+    if (APR_RING_EMPTY(&a->unused, bl_client_t, link)) {
+        c = bl_client_create(a->buckets, a->pool);
+        APR_RING_INSERT_TAIL(&a->unused, c, bl_client_t, link);
+    }
+    return APR_RING_FIRST(&a->unused);
+}
+
+void bl_audience_admit(bl_audience_t *a, apr_os_sock_t fd,
+                       const bl_feed_spec_t *spec, bl_stamp_t at)
+{
+    bl_client_t *c = client_unused(a);
+    apr_status_t rv;
+
+    a->size++;
+    rv = bl_client_open(c, fd, SEND_BUFFER_BYTES, a->pollset);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv, "BL0311 a viewer cannot be taken over");
+        let_go(a, c);
+        return;
+    }
+    c->group = group_of(a, spec);
+    c->at = at;
+    if (a->dismissed)
+        say_goodbye(a, c);
+    list_move(&c->group->busy, c);
+    client_serve(a, c);
+}
+
+void bl_audience_event(bl_audience_t *a, const apr_pollfd_t *event)
+{
+    bl_client_t *c = event->client_data;
+
+    if ((event->rtnevents & (APR_POLLIN | APR_POLLHUP | APR_POLLERR)) != 0 &&
+        !bl_client_listen(c)) {
+        let_go(a, c);
+        return;
+    }
+    if ((event->rtnevents & APR_POLLOUT) != 0)
+        client_serve(a, c);
+}
+
+void bl_audience_dismiss(bl_audience_t *a)
+{
+    group_t *g;
+
+    a->dismissed = 1;
+    APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
+    {
+        struct bl_client_ring_t turn;
+        bl_client_t *c;
+
+        /* In the middle of its bytes nothing can be said: it is closed when
+         * they are out. */
+        APR_RING_FOREACH(c, &g->busy, bl_client_t, link)
+        c->last = 1;
+        APR_RING_INIT(&turn, bl_client_t, link);
+        APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
+        while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
+            c = APR_RING_FIRST(&turn);
+            say_goodbye(a, c);
+            client_write(a, c);
+        }
+    }
+}
+
+void bl_audience_clear(bl_audience_t *a)
+{
+    while (!APR_RING_EMPTY(&a->groups, bl_group_t, link)) {
+        group_t *g = APR_RING_FIRST(&a->groups);
+
+        while (!APR_RING_EMPTY(&g->idle, bl_client_t, link))
+            let_go(a, APR_RING_FIRST(&g->idle));
+        while (!APR_RING_EMPTY(&g->busy, bl_client_t, link))
+            let_go(a, APR_RING_FIRST(&g->busy));
+        group_close(g);
+    }
+}
+
+/* ---- life ----------------------------------------------------------- */
+
+bl_audience_t *bl_audience_create(bl_table_t *table, int slot,
+                                  const char *logs_dir, apr_pollset_t *pollset,
+                                  apr_bucket_alloc_t *buckets, apr_pool_t *p)
+{
+    bl_audience_t *a = apr_pcalloc(p, sizeof(*a));
+
+    a->pool = p;
+    a->buckets = buckets;
+    a->pollset = pollset;
+    a->table = table;
+    a->slot = slot;
+    a->logs_dir = logs_dir;
+    a->now = apr_time_now();
+    a->seed = (unsigned)(a->now ^ (apr_time_t)getpid());
+    APR_RING_INIT(&a->groups, bl_group_t, link);
+    APR_RING_INIT(&a->unused, bl_client_t, link);
+    return a;
+}
+
+void bl_audience_set_time(bl_audience_t *a, apr_time_t now)
+{
+    a->now = now;
+}
+
+int bl_audience_size(const bl_audience_t *a)
+{
+    return a->size;
+}
