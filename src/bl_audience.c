@@ -23,6 +23,8 @@
 #include <apr_ring.h>
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_tick.h"
 /* this side of layer 2 */
 #include "bl_client.h"
 
@@ -42,6 +44,9 @@
 #define RETRY_SPREAD_MS 1800
 
 #define SLEEP_TIME apr_time_from_sec(30)
+
+/* Between two looks while there is no runner. */
+#define NO_RUNNER_TIME apr_time_from_msec(100)
 
 typedef struct bl_group_t group_t;
 struct bl_group_t {
@@ -221,6 +226,11 @@ static void group_serve(bl_audience_t *a, group_t *g, bl_stamp_t watermark)
 {
     struct bl_client_ring_t turn;
 
+    /* While no runner answers the feed may hold news back: look again. */
+    if (bl_table_runner(a->table) == 0) {
+        g->next_write = a->now + NO_RUNNER_TIME;
+        return;
+    }
     g->served = watermark;
     g->next_write = a->now + bl_feed_spec(g->feed)->flush;
     /* All of them once, whatever list each is in afterwards. */
@@ -241,7 +251,7 @@ static void group_ping(bl_audience_t *a, group_t *g)
         bl_client_t *c = APR_RING_FIRST(&turn);
 
         list_move(&g->idle, c);
-        bl_client_push(c, bl_feed_ping(g->feed, c->at, a->now));
+        bl_client_push(c, bl_feed_ping(g->feed, c->at, apr_time_now()));
         client_write(a, c);
     }
 }
@@ -384,7 +394,7 @@ bl_audience_t *bl_audience_create(bl_table_t *table, int slot,
     a->table = table;
     a->slot = slot;
     a->logs_dir = logs_dir;
-    a->now = apr_time_now();
+    a->now = bl_tick_now();
     a->seed = (unsigned)(a->now ^ (apr_time_t)getpid());
     APR_RING_INIT(&a->groups, bl_group_t, link);
     APR_RING_INIT(&a->unused, bl_client_t, link);

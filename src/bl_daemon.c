@@ -32,6 +32,8 @@
 #include "unixd.h"
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_tick.h"
 /* layer 2 */
 #include "bl_runner.h"
 /* layer 3 */
@@ -170,6 +172,11 @@ static const char *drop_privileges(server_rec *s, apr_pool_t *p)
     }
     else if (ap_run_drop_privileges(p, s) != OK)
         return NULL;
+    /* Whatever httpd made of its User and Group: builds never run as root. */
+    if (geteuid() == 0 || getuid() == 0) {
+        errno = EPERM;
+        return NULL;
+    }
     user = getpwuid(getuid());
     return user != NULL ? apr_pstrdup(p, user->pw_dir) : "/";
 }
@@ -189,7 +196,8 @@ static void runner_main(server_rec *s)
     setup.home = drop_privileges(s, p);
     if (setup.home == NULL || chdir("/") != 0) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, errno, s,
-                     "BL0102 the runner cannot become its user");
+                     "BL0102 the runner cannot become its user; see User, "
+                     "Group and BuildLogUser");
         _exit(1);
     }
     if (bl_statedir_wait(&retained->dir, retained->lifeline[0], s) != OK)
@@ -215,12 +223,12 @@ static void begin_runner(server_rec *s)
     pid_t pid;
 
     retained->again_at = 0;
-    retained->begun = apr_time_now();
+    retained->begun = bl_tick_now();
     pid = fork();
     if (pid < 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, errno, s,
                      "BL0103 no process for the runner; trying again");
-        retained->again_at = apr_time_now() + BACKOFF_LEAST;
+        retained->again_at = bl_tick_now() + BACKOFF_LEAST;
         return;
     }
     if (pid == 0)
@@ -233,7 +241,7 @@ static void begin_runner(server_rec *s)
 
 static void runner_died(server_rec *s, int status)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = bl_tick_now();
     int state = 0;
 
     bl_table_set_runner(retained->table, 0);
@@ -287,7 +295,7 @@ static void watch_runner(server_rec *s)
 static int look_after_runner(apr_pool_t *p, server_rec *s)
 {
     if (retained != NULL && retained->again_at != 0 &&
-        apr_time_now() >= retained->again_at)
+        bl_tick_now() >= retained->again_at)
         begin_runner(s);
     return DECLINED;
 }
@@ -307,7 +315,7 @@ static int runner_lives(void)
 /* D3: on an orderly stop. On a restart the lifeline stays as it is. */
 static apr_status_t end_of_config(void *dummy)
 {
-    apr_time_t deadline = apr_time_now() + STOP_WAIT;
+    apr_time_t deadline = bl_tick_now() + STOP_WAIT;
     int status;
 
     if (retained == NULL || getpid() != retained->parent ||
@@ -316,7 +324,7 @@ static apr_status_t end_of_config(void *dummy)
     close(retained->lifeline[1]);
     while (retained->runner.pid > 0 &&
            waitpid(retained->runner.pid, &status, WNOHANG) == 0 &&
-           apr_time_now() < deadline)
+           bl_tick_now() < deadline)
         apr_sleep(apr_time_from_msec(10));
     unlink(retained->dir.socket_path);
     return APR_SUCCESS;
@@ -336,6 +344,11 @@ static int go_on(retained_t *keep, server_rec *s)
                      "BL0108 BuildLogStateDir stays %s until httpd is stopped "
                      "and started",
                      keep->dir.path);
+    if (bl_statedir_user() != keep->dir.user)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "BL0109 builds run as user %ld until httpd is stopped "
+                     "and started",
+                     (long)keep->dir.user);
     return OK;
 }
 

@@ -250,7 +250,8 @@ static apr_status_t build_state(bl_table_row_t *row, bl_feed_t *f)
         f->row = row->row;
         return APR_SUCCESS;
     }
-    if (f->file_last_id == 0) {
+    /* One that has no end yet gets it when the next runner begins. */
+    if (!f->file_final) {
         rv = look_at_file(f);
         if (rv != APR_SUCCESS)
             return rv;
@@ -322,17 +323,24 @@ static int name_logs(bl_feed_t *f, bl_reader_t *r)
     return undecided;
 }
 
-static void fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
+/* @return APR_EAGAIN: the rows are being made anew, nothing is known now */
+static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
 {
+    apr_uint32_t runner = bl_table_runner(f->table);
     bl_stamp_t watermark = bl_table_watermark(f->table); /* T2: first */
     bl_reader_t *r = place->reader;
     bl_stamp_t forgotten, begin = bl_reader_at(r);
     const bl_record_t *rec;
     apr_uint64_t build;
+    int undecided = name_logs(f, r);
 
-    if (name_logs(f, r) && f->spec.resumes) {
+    /* A new runner forgets all rows before it fills them again: what is not
+     * there now may be there soon, and must not be passed over. */
+    if (runner == 0 || bl_table_runner(f->table) != runner)
+        return APR_EAGAIN;
+    if (undecided && f->spec.resumes) {
         chunk->then = BL_CHUNK_AGAIN;
-        return;
+        return APR_SUCCESS;
     }
     build = bl_reader_peek(&rec, r, watermark);
     forgotten = bl_table_forgotten(f->table);
@@ -348,6 +356,7 @@ static void fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     /* What was left out is behind us too. */
     if (build == 0)
         bl_reader_move(r, watermark);
+    return APR_SUCCESS;
 }
 
 /* ---- chunks --------------------------------------------------------- */
@@ -409,7 +418,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     if (f->spec.build != 0)
         rv = fill_build(chunk, f, place->reader);
     else
-        fill_all(chunk, f, place);
+        rv = fill_all(chunk, f, place);
     if (rv != APR_SUCCESS)
         return rv;
     chunk->to = bl_reader_at(place->reader);

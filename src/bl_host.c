@@ -12,6 +12,7 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_tick.h"
 #include "bl_tree.h"
 
 /* The runner stands still while it ends orphans; KILL takes a moment at most,
@@ -19,8 +20,9 @@
 #define ORPHAN_LOOKS 200
 #define ORPHAN_LOOK_TIME apr_time_from_msec(10)
 
-void bl_host_set_now(bl_host_t *host, apr_time_t now)
+void bl_host_set_now(bl_host_t *host)
 {
+    apr_time_t now = apr_time_now();
     apr_interval_time_t ahead = (apr_interval_time_t)host->last_id - now;
 
     if (now < host->now)
@@ -28,6 +30,7 @@ void bl_host_set_now(bl_host_t *host, apr_time_t now)
     if (host->skew > ahead)
         host->skew = ahead > 0 ? ahead : 0;
     host->now = now;
+    host->tick = bl_tick_now();
 }
 
 void bl_watch_file(bl_watch_t *watch, apr_file_t *file,

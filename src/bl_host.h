@@ -25,7 +25,8 @@ typedef struct {
     bl_table_t *table;
     apr_pollset_t *pollset;
     apr_uint32_t line_limit;     /* bytes */
-    apr_time_t now;              /* of this turn of the loop */
+    apr_time_t now;              /* of this turn of the loop: for stamps */
+    apr_time_t tick;             /* the same by bl_tick: for deadlines */
     bl_stamp_t last_id;          /* the last id given (S1) */
     apr_interval_time_t skew;    /* see bl_host_set_now */
     char *read_buf;              /* BL_HOST_READ_BYTES */
@@ -44,7 +45,7 @@ typedef struct {
 /** The loop begins a turn. When the clock has stepped back, ids go on from
  * where they are: skew is how far they are ahead for this reason alone, and
  * not because much was printed. It becomes 0 as the clock catches up. */
-void bl_host_set_now(bl_host_t *host, apr_time_t now);
+void bl_host_set_now(bl_host_t *host);
 
 /** Make a watch for the input of a file; it is not in the pollset yet. */
 void bl_watch_file(bl_watch_t *watch, apr_file_t *file,

@@ -184,7 +184,7 @@ static void peer_add(bl_intake_t *intake, int fd, const struct ucred *cred)
     peer->fd = fd;
     peer->is_parent = cred->pid == intake->parent;
     peer->log_fd = -1;
-    peer->deadline = intake->host->now + MESSAGE_TIME;
+    peer->deadline = intake->host->tick + MESSAGE_TIME;
     peer->buf = apr_palloc(pool, BL_WIRE_HEADER_LEN);
     peer->cap = BL_WIRE_HEADER_LEN;
     apr_os_file_put(&file, &os, APR_FOPEN_READ, pool);
@@ -244,7 +244,7 @@ void bl_intake_tick(bl_intake_t *intake)
     while (!APR_RING_EMPTY(&intake->peers, peer_t, link)) {
         peer_t *peer = APR_RING_FIRST(&intake->peers);
 
-        if (peer->deadline > intake->host->now)
+        if (peer->deadline > intake->host->tick)
             return;
         peer_close(peer);
     }

@@ -274,7 +274,7 @@ void bl_job_start(bl_job_t *job)
     build->position = 0;
     bl_build_move(build, BL_BUILD_RUNNING);
     build->started = bl_stamp_next(job->host->last_id, job->host->now);
-    job->begun = job->host->now;
+    job->begun = job->host->tick;
     job->phase = PHASE_STEPS;
     job->end = BL_BUILD_SUCCEEDED; /* unless something speaks against it */
     rv = bl_keeper_start(&job->keeper, job->order, job->pool);
@@ -337,11 +337,11 @@ static apr_time_t check_limits(bl_job_t *job)
     if (quiet_since < job->begun)
         quiet_since = job->begun;
     idle_deadline = quiet_since + order->idle_timeout;
-    if (job->host->now >= deadline)
+    if (job->host->tick >= deadline)
         bl_job_stop(job, BL_BUILD_TIMED_OUT,
                     apr_pstrcat(job->pool, "not over after ",
                                 duration(order->timeout, job->pool), NULL));
-    else if (job->host->now >= idle_deadline)
+    else if (job->host->tick >= idle_deadline)
         bl_job_stop(job, BL_BUILD_TIMED_OUT,
                     apr_pstrcat(job->pool, "no output for ",
                                 duration(order->idle_timeout, job->pool),
@@ -354,7 +354,7 @@ apr_time_t bl_job_tick(bl_job_t *job)
     apr_time_t next, limit;
 
     if (job->phase == PHASE_DONE)
-        return job->host->now + apr_time_from_sec(60);
+        return job->host->tick + apr_time_from_sec(60);
     next = bl_output_tick(job->output);
     if (job->phase == PHASE_WRITING)
         write_end(job);

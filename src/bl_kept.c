@@ -26,6 +26,7 @@
 #include <apr_strings.h>
 #include <apr_thread_proc.h>
 /* layer 1 */
+#include "bl_tick.h"
 #include "bl_tree.h"
 
 /* Where the descriptors stand in the keeper; all above are closed. */
@@ -183,10 +184,10 @@ static int signal_all(kept_t *kept, int sig)
 /* Wait until nothing is left, at most so long. @return 0: nothing is */
 static int wait_for_all(kept_t *kept, apr_interval_time_t time)
 {
-    apr_time_t deadline = apr_time_now() + time;
+    apr_time_t deadline = bl_tick_now() + time;
 
     while (reap(kept)) {
-        if (apr_time_now() >= deadline)
+        if (bl_tick_now() >= deadline)
             return 1;
         apr_sleep(LOOK_TIME);
     }

@@ -135,7 +135,7 @@ static void commit_failed(bl_output_t *o, apr_status_t rv)
                 ": its log in %s cannot be written; the build waits until it "
                 "can",
                 o->build->id, o->host->logs_dir);
-    o->retry_at = o->host->now + RETRY_TIME;
+    o->retry_at = o->host->tick + RETRY_TIME;
     set_reading(o, 0); /* O1 */
 }
 
@@ -186,13 +186,13 @@ static apr_size_t stream_read(stream_t *s)
             stream_close(s);
         return 0;
     }
-    s->output->last_read = host->now;
+    s->output->last_read = host->tick;
     s->emitted = 0;
     bl_lines_feed(s->lines, host->read_buf, len);
     if (!bl_lines_pending(s->lines))
         s->piece_due = 0;
     else if (s->piece_due == 0 || s->emitted > 0)
-        s->piece_due = host->now + PIECE_TIME;
+        s->piece_due = host->tick + PIECE_TIME;
     return len;
 }
 
@@ -205,7 +205,7 @@ static void stream_ready(void *baton, apr_int16_t events)
         return;
     if (o->host->last_id >
         (bl_stamp_t)(o->host->now + o->host->skew + AHEAD_TIME)) {
-        o->ahead_until = o->host->now + AHEAD_WAIT;
+        o->ahead_until = o->host->tick + AHEAD_WAIT;
         set_reading(o, 0);
         return;
     }
@@ -264,7 +264,7 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
 
 apr_time_t bl_output_tick(bl_output_t *o)
 {
-    apr_time_t now = o->host->now, next = now + RETRY_TIME;
+    apr_time_t now = o->host->tick, next = now + RETRY_TIME;
     int i;
 
     if (o->ahead_until != 0 && now >= o->ahead_until) {

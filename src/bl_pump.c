@@ -21,6 +21,8 @@
 #include <apr_thread_proc.h>
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_tick.h"
 /* this side of layer 2 */
 #include "bl_audience.h"
 
@@ -86,7 +88,7 @@ static void take_arrivals(bl_pump_t *pump)
 
 static void sleep_until(bl_pump_t *pump, apr_time_t until)
 {
-    apr_interval_time_t time = until - apr_time_now();
+    apr_interval_time_t time = until - bl_tick_now();
     const apr_pollfd_t *events;
     apr_int32_t n = 0, i;
     apr_status_t rv;
@@ -94,7 +96,7 @@ static void sleep_until(bl_pump_t *pump, apr_time_t until)
     /* Whole milliseconds, upwards: epoll knows no less. */
     time = time <= 0 ? 0 : (time + 999) / 1000 * 1000;
     rv = apr_pollset_poll(pump->pollset, time, &n, &events);
-    pump->now = apr_time_now();
+    pump->now = bl_tick_now();
     bl_table_slot_disarm(pump->table, pump->slot);
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_TIMEUP(rv) && !APR_STATUS_IS_EINTR(rv))
@@ -114,7 +116,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
 {
     bl_pump_t *pump = baton;
 
-    pump->now = apr_time_now();
+    pump->now = bl_tick_now();
     for (;;) {
         bl_stamp_t watermark = bl_table_watermark(pump->table);
         apr_time_t next;
@@ -141,7 +143,6 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
         sleep_until(pump, next);
     }
     bl_audience_clear(pump->audience);
-    apr_thread_exit(thread, APR_SUCCESS);
     return NULL;
 }
 

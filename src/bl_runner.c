@@ -22,6 +22,8 @@
 #include <apr_tables.h>
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_tick.h"
 /* this side of layer 2 */
 #include "bl_intake.h"
 #include "bl_job.h"
@@ -270,7 +272,7 @@ static void begin_stop(runner_t *r)
 
     if (r->stop_deadline != 0)
         return;
-    r->stop_deadline = r->host.now + r->longest_grace + STOP_TIME;
+    r->stop_deadline = r->host.tick + r->longest_grace + STOP_TIME;
     for (i = 0; i < r->jobs->nelts; i++)
         bl_job_stop(job_at(r, i), BL_BUILD_CANCELLED, "the server stopped");
 }
@@ -313,7 +315,7 @@ static void publish(runner_t *r)
 
 static apr_time_t tick(runner_t *r)
 {
-    apr_time_t next = r->host.now + LOOK_TIME;
+    apr_time_t next = r->host.tick + LOOK_TIME;
     int i;
 
     for (i = 0; i < r->jobs->nelts; i++) {
@@ -329,14 +331,14 @@ static void poll_once(runner_t *r, apr_time_t until)
 {
     const apr_pollfd_t *ready;
     apr_int32_t n = 0, i;
-    apr_interval_time_t time = until - apr_time_now();
+    apr_interval_time_t time = until - bl_tick_now();
     apr_status_t rv;
 
     /* The pollset rounds down to milliseconds: not in circles before a
      * deadline. */
     time = time < 0 ? 0 : time + apr_time_from_msec(1);
     rv = apr_pollset_poll(r->host.pollset, time, &n, &ready);
-    bl_host_set_now(&r->host, apr_time_now());
+    bl_host_set_now(&r->host);
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_TIMEUP(rv) && !APR_STATUS_IS_EINTR(rv))
             bl_diag(BL_DIAG_ERROR, rv, "BL0244 poll in the runner");
@@ -353,7 +355,7 @@ static void poll_once(runner_t *r, apr_time_t until)
 
 static void loop(runner_t *r)
 {
-    apr_time_t next = r->host.now;
+    apr_time_t next = r->host.tick;
 
     for (;;) {
         poll_once(r, next);
@@ -365,7 +367,7 @@ static void loop(runner_t *r)
             start_what_may(r);
         publish(r);
         if (r->stop_deadline != 0 &&
-            (r->jobs->nelts == 0 || r->host.now >= r->stop_deadline))
+            (r->jobs->nelts == 0 || r->host.tick >= r->stop_deadline))
             return;
     }
 }
@@ -402,7 +404,7 @@ static apr_status_t begin(runner_t *r)
     apr_uint64_t logged = 0;
     apr_status_t rv;
 
-    r->host.now = apr_time_now();
+    bl_host_set_now(&r->host);
     r->host.logs_dir =
         apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
     r->host.home = r->setup->home;

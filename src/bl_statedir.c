@@ -44,6 +44,15 @@ static void owners(uid_t *user, gid_t *group)
     }
 }
 
+uid_t bl_statedir_user(void)
+{
+    uid_t user;
+    gid_t group;
+
+    owners(&user, &group);
+    return user;
+}
+
 /* Make a directory, or see that the one there is ours. */
 static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
 {
@@ -173,6 +182,7 @@ int bl_statedir_open(bl_statedir_t *dir, const char *path, server_rec *s,
 {
     int result;
 
+    dir->user = bl_statedir_user();
     dir->path = apr_pstrdup(p, path);
     dir->logs = apr_pstrcat(p, path, "/logs", NULL);
     dir->socket_path = apr_pstrcat(p, path, "/runner.sock", NULL);

@@ -17,9 +17,13 @@ typedef struct {
     const char *path;
     const char *logs;        /* directory */
     const char *socket_path; /* of the runner */
+    uid_t user;              /* who the runner and the builds are */
     int listen_fd;           /* the runner accepts on it */
     int lock_fd;             /* locked by the parent, and by the runner */
 } bl_statedir_t;
+
+/** Who the runner and the builds are, by this generation's configuration. */
+uid_t bl_statedir_user(void);
 
 /**
  * Make what is not there, refuse what is not ours.

@@ -455,11 +455,12 @@ static void child_stopping(apr_pool_t *p, int graceful)
         bl_pump_begin_stop(pump);
 }
 
-/* Parent: a child that crashed did not give its slot back. */
+/* Parent: a child that crashed did not give its slot back. (One that lost its
+ * place in the scoreboard still lives and has viewers.) */
 static void child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                          int child, mpm_child_status state)
 {
-    if (state != MPM_CHILD_STARTED && bl_daemon_table() != NULL)
+    if (state == MPM_CHILD_EXITED && bl_daemon_table() != NULL)
         bl_table_slot_release(bl_daemon_table(), (apr_uint32_t)pid);
 }
 

@@ -171,6 +171,7 @@ sub post
     $s->graceful;
     wait_until { ($s->error_log =~ /new limits: 3 builds, 0 waiting/) } 10, 'the runner has the limits';
     my @p = map { BuildLog::Puppet->new("limits-$_", server => $s) } 'a' .. 'f';
+    $_->prepare for @p;
     my @status = map { (post($_))[0] } @p;
     is_deeply \@status, [202, 202, 202, 503, 503, 503],
         'BuildLogMaxQueue 0: as many as may run, nothing waits';

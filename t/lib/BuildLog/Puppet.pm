@@ -26,15 +26,22 @@ sub new
 
 sub path { return $_[0]{path} }
 
-# Ask for a build; its number. It plays the cues given here and then waits.
-sub start
+# The cues of the next build to begin; one that runs keeps its own.
+sub prepare
 {
     my ($self, @cues) = @_;
     open my $out, '>', "$self->{path}/cue.new" or die "cue: $!\n";
     print {$out} map { "$_\n" } @cues;
     close $out or die "cue: $!\n";
-    # A build before this one may still read its own.
     rename "$self->{path}/cue.new", "$self->{path}/cue" or die "cue: $!\n";
+    return;
+}
+
+# Ask for a build; its number. It plays the cues given here and then waits.
+sub start
+{
+    my ($self, @cues) = @_;
+    $self->prepare(@cues);
     my ($status, $json) = post_build($self->{path},
         $self->{server} ? (port => $self->{server}->port) : ());
     $status == 202 or die "build of $self->{path}: status $status\n";
