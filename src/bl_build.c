@@ -207,6 +207,8 @@ const char *bl_build_to_json(const bl_build_t *build, apr_pool_t *p)
         bl_json_set_int(object, "position", build->position);
     bl_json_set_int(object, "lines", (apr_int64_t)build->lines);
     bl_json_set_int(object, "bytes", (apr_int64_t)build->bytes);
+    if (build->sha256 != NULL)
+        bl_json_set_string(object, "sha256", build->sha256);
     text = bl_json_text(object, p);
     apr_pool_destroy(scratch);
     return text;
@@ -381,6 +383,8 @@ static apr_status_t read_build(bl_build_t *build, const bl_json_t *object,
         rv = read_number(&build->lines, object, "lines", 0, APR_INT64_MAX);
     if (rv == APR_SUCCESS)
         rv = read_number(&build->bytes, object, "bytes", 0, APR_INT64_MAX);
+    if (rv == APR_SUCCESS)
+        rv = read_text(&build->sha256, object, "sha256", 1, p);
     return rv;
 }
 

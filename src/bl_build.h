@@ -63,6 +63,7 @@ typedef struct {
     apr_uint32_t position; /* in the queue from 1; 0: not queued */
     apr_uint64_t lines;    /* whole lines in the log as text */
     apr_uint64_t bytes;    /* of the log as text */
+    const char *sha256;    /* of the log as text; NULL: not ended */
 } bl_build_t;
 
 /** "queued", "running", ..., "timed-out"; static. */
@@ -88,6 +89,7 @@ apr_status_t bl_build_move(bl_build_t *build, bl_build_state_e to);
  *  "signal":null}],"created":"...","started":"...","ended":null,
  *  "exit":null,"signal":null,"user":"alice","position":null,
  *  "lines":0,"bytes":0}
+ * and, when the build has ended, "sha256":"...".
  * A signal is its name without SIG ("TERM"); unknown ones "SIG%d".
  */
 const char *bl_build_to_json(const bl_build_t *build, apr_pool_t *p);

@@ -346,7 +346,7 @@ static int go_on(retained_t *keep, server_rec *s)
                      keep->dir.path);
     if (bl_statedir_user() != keep->dir.user)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "BL0109 builds run as user %ld until httpd is stopped "
+                     "BL0110 builds run as user %ld until httpd is stopped "
                      "and started",
                      (long)keep->dir.user);
     return OK;
@@ -388,7 +388,8 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
 /* Only the parent may hold the lifeline's writing end. */
 static void child_init(apr_pool_t *p, server_rec *s)
 {
-    if (retained == NULL)
+    /* With -X the parent is its own child. */
+    if (retained == NULL || getpid() == retained->parent)
         return;
     close(retained->lifeline[0]);
     close(retained->lifeline[1]);

@@ -111,6 +111,11 @@ static decision_e view_says(const char *view, const char *project)
     return UNDECIDED;
 }
 
+int bl_feed_view_allows(const char *view, const char *project)
+{
+    return view_says(view, project) == ALLOWED;
+}
+
 static decision_e decide(bl_feed_t *f, const bl_table_row_t *row)
 {
     const char *project;
@@ -290,18 +295,24 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
 
 /* ---- all builds ----------------------------------------------------- */
 
-/* Tell the reader which logs there are. @return 1: there is news of a project
- * that the view does not know */
-static int name_logs(bl_feed_t *f, bl_reader_t *r)
+/* Tell the reader which logs there are. *undecided is set when there is news
+ * of a project that the view does not know.
+ *
+ * @return an error when a log that is there cannot be told or read: then
+ *         nothing may be passed over */
+static apr_status_t name_logs(int *undecided, bl_feed_t *f, bl_reader_t *r)
 {
-    int i, rows = bl_table_row_count(f->table), undecided = 0;
+    int i, rows = bl_table_row_count(f->table);
 
     for (i = 0; i < rows; i++) {
         bl_table_row_t row;
         apr_status_t rv;
 
-        if (bl_table_row_read(&row, f->table, i) != APR_SUCCESS)
+        rv = bl_table_row_read(&row, f->table, i);
+        if (rv == APR_NOTFOUND)
             continue;
+        if (rv != APR_SUCCESS)
+            return rv;
         if (!bl_reader_has(r, row.build)) {
             decision_e decision;
 
@@ -309,18 +320,22 @@ static int name_logs(bl_feed_t *f, bl_reader_t *r)
                 continue;
             decision = decide(f, &row);
             if (decision == UNDECIDED)
-                undecided = 1;
+                *undecided = 1;
             if (decision != ALLOWED)
                 continue;
         }
         rv = bl_reader_name(r, row.build, row.tail, row.final);
-        if (rv != APR_SUCCESS)
+        if (rv != APR_SUCCESS) {
             bl_diag(BL_DIAG_ERROR, rv,
                     "BL0301 the log of build %" APR_UINT64_T_FMT
                     " cannot be read",
                     row.build);
+            /* One that was removed will not come back. */
+            if (!APR_STATUS_IS_ENOENT(rv))
+                return rv;
+        }
     }
-    return undecided;
+    return APR_SUCCESS;
 }
 
 /* @return APR_EAGAIN: the rows are being made anew, nothing is known now */
@@ -332,12 +347,15 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     bl_stamp_t forgotten, begin = bl_reader_at(r);
     const bl_record_t *rec;
     apr_uint64_t build;
-    int undecided = name_logs(f, r);
+    int undecided = 0;
+    apr_status_t rv = name_logs(&undecided, f, r);
 
     /* A new runner forgets all rows before it fills them again: what is not
      * there now may be there soon, and must not be passed over. */
     if (runner == 0 || bl_table_runner(f->table) != runner)
         return APR_EAGAIN;
+    if (rv != APR_SUCCESS)
+        return rv;
     if (undecided && f->spec.resumes) {
         chunk->then = BL_CHUNK_AGAIN;
         return APR_SUCCESS;

@@ -49,6 +49,9 @@ typedef struct {
     int resumes;
 } bl_feed_spec_t;
 
+/** Does a view allow a project? */
+int bl_feed_view_allows(const char *view, const char *project);
+
 int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b);
 
 /**

@@ -200,8 +200,15 @@ static void intake_ready(void *baton, apr_int16_t events)
     socklen_t len = sizeof(cred);
     int fd = accept4(intake->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return;
+        /* No descriptor is left: the peer waits, and so do we, for a tick. */
+        bl_diag(BL_DIAG_ERROR, APR_FROM_OS_ERROR(errno),
+                "BL0223 a connection of httpd cannot be accepted");
+        bl_watch_set(intake->host, &intake->watch, 0);
         return;
+    }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
         !peer_allowed(intake, &cred)) {
         bl_diag(BL_DIAG_WARNING, 0,
@@ -240,6 +247,7 @@ apr_status_t bl_intake_create(bl_intake_t **out, bl_host_t *host, int fd,
 
 void bl_intake_tick(bl_intake_t *intake)
 {
+    bl_watch_set(intake->host, &intake->watch, 1);
     /* They came in the order of their deadlines. */
     while (!APR_RING_EMPTY(&intake->peers, peer_t, link)) {
         peer_t *peer = APR_RING_FIRST(&intake->peers);

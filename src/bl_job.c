@@ -147,6 +147,7 @@ static void end_build(bl_job_t *job)
     bl_output_note(
         job->output, 0,
         bl_job_last_line(build, job->order->messages[job->end], job->pool));
+    bl_output_finish(job->output);
     job->final_json = show(job, BL_REC_END);
     job->phase = PHASE_WRITING;
     write_end(job);
@@ -166,13 +167,12 @@ static void keeper_gone(bl_job_t *job)
     bl_output_detach(job->output);
     bl_watch_set(job->host, &job->control, 0);
     bl_host_forget_keeper(job->host, job->keeper_pid);
-    bl_keeper_close(&job->keeper);
-    job->keeper_pid = 0;
-    if (job->phase == PHASE_STEPS) {
-        /* Somebody killed it: what it kept is the runner's to end now. */
+    /* When somebody killed it, what it kept is the runner's to end now. */
+    if (!bl_keeper_close(&job->keeper))
         bl_host_end_orphans(job->host);
+    job->keeper_pid = 0;
+    if (job->phase == PHASE_STEPS)
         decide(job, BL_BUILD_LOST, "the process that kept it was killed");
-    }
     end_build(job);
 }
 

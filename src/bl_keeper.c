@@ -197,15 +197,18 @@ apr_status_t bl_keeper_next(bl_keeper_event_t *event, bl_keeper_t *k)
     return APR_SUCCESS;
 }
 
-void bl_keeper_close(bl_keeper_t **keeper)
+int bl_keeper_close(bl_keeper_t **keeper)
 {
     bl_keeper_t *k = *keeper;
-    int status;
+    int status = 0;
+    pid_t pid;
 
     *keeper = NULL;
     /* It closed its end of the socket by exiting: this does not wait. */
-    while (waitpid(k->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    do {
+        pid = waitpid(k->pid, &status, 0);
+    } while (pid < 0 && errno == EINTR);
     close(k->control_fd);
     apr_pool_destroy(k->pool);
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

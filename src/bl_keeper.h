@@ -89,7 +89,8 @@ void bl_keeper_end(bl_keeper_t *keeper, bl_keeper_end_e how);
  */
 apr_status_t bl_keeper_next(bl_keeper_event_t *event, bl_keeper_t *keeper);
 
-/** The keeper is gone: reap it, close its descriptors. */
-void bl_keeper_close(bl_keeper_t **keeper);
+/** The keeper is gone: reap it, close its descriptors.
+ * @return 0: it did not end by itself, and may have left processes */
+int bl_keeper_close(bl_keeper_t **keeper);
 
 #endif /* BL_KEEPER_H */

@@ -32,6 +32,11 @@
 /* Where the descriptors stand in the keeper; all above are closed. */
 enum { FD_CONTROL = 3, FD_OUT, FD_ERR, FD_NULL, FD_FIRST_UNUSED };
 
+/* Gives each step a session of its own: a step that kills its process group
+ * does not kill its keeper. It becomes the shell without a fork, for a child
+ * of ours leads no group. */
+#define SETSID "/usr/bin/setsid"
+
 /* Processes that a step left behind may end by themselves for so long: a
  * shell's last background job, a compiler server that was told to stop. */
 #define LINGER_TIME apr_time_from_msec(300)
@@ -105,7 +110,9 @@ static void set_limit(apr_procattr_t *attr, apr_int32_t what,
 static apr_status_t start_step(kept_t *kept)
 {
     const bl_wire_step_t *step = &kept->order->steps[kept->step];
-    const char *args[] = {"/bin/sh", "-c", step->command, NULL};
+    const char *args[] = {SETSID, "/bin/sh", "-c", step->command, NULL};
+    /* Without the program a step is in the keeper's own session. */
+    const char *const *argv = access(SETSID, X_OK) == 0 ? args : args + 1;
     apr_pool_t *p = kept->scratch;
     apr_procattr_t *attr;
     apr_proc_t proc;
@@ -138,7 +145,7 @@ static apr_status_t start_step(kept_t *kept)
               p);
     set_limit(attr, APR_LIMIT_NPROC,
               &kept->order->rlimits[BL_WIRE_RLIMIT_NPROC], p);
-    rv = apr_proc_create(&proc, args[0], args, kept->env, attr, p);
+    rv = apr_proc_create(&proc, argv[0], argv, kept->env, attr, p);
     if (rv == APR_SUCCESS)
         kept->step_pid = proc.pid;
     return rv;

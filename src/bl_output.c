@@ -12,6 +12,7 @@
 /* layer 0 */
 #include "bl_diag.h"
 #include "bl_lines.h"
+#include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
 
@@ -46,6 +47,7 @@ struct bl_output_t {
     bl_host_t *host;
     bl_build_t *build;
     bl_log_t *log;
+    bl_tally_t *tally;
     int row;
     stream_t streams[STREAMS];
     bl_lines_t *notes; /* cleans and cuts the texts of notes */
@@ -57,17 +59,6 @@ struct bl_output_t {
 };
 
 /* ---- into the log --------------------------------------------------- */
-
-void bl_output_count(bl_build_t *build, const bl_record_t *rec)
-{
-    if (!BL_REC_IS_LINE(rec))
-        return;
-    build->bytes += rec->len;
-    if ((rec->flags & BL_REC_PIECE) == 0) {
-        build->bytes++; /* the line end */
-        build->lines++;
-    }
-}
 
 static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
                 unsigned step, const char *text, apr_size_t len)
@@ -82,7 +73,8 @@ static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
     rec.text = text;
     rec.len = len;
     bl_log_add(o->log, &rec);
-    bl_output_count(o->build, &rec);
+    bl_tally_add(o->tally, &rec);
+    bl_tally_count(o->tally, o->build);
     if (o->first_pending == 0)
         o->first_pending = rec.id;
 }
@@ -115,6 +107,11 @@ void bl_output_note(bl_output_t *o, unsigned step, const char *text)
 void bl_output_record(bl_output_t *o, unsigned flags, const char *json)
 {
     put(o, BL_STDOUT, BL_REC_NOTE | flags, 0, json, strlen(json));
+}
+
+void bl_output_finish(bl_output_t *o)
+{
+    bl_tally_finish(o->tally, o->build, o->pool);
 }
 
 static void set_reading(bl_output_t *o, int on)
@@ -317,6 +314,7 @@ apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
     o->host = host;
     o->build = build;
     o->row = -1;
+    o->tally = bl_tally_create(p);
     rv = bl_log_create(&o->log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;

@@ -46,6 +46,9 @@ void bl_output_note(bl_output_t *output, unsigned step, const char *text);
 /** Put the build's record; flags: BL_REC_BUILD or BL_REC_END. */
 void bl_output_record(bl_output_t *output, unsigned flags, const char *json);
 
+/** No more lines come: set the digest of the log in the build's record. */
+void bl_output_finish(bl_output_t *output);
+
 /** Write what was put, and publish it. On failure it is said once, reading
  * stops, and bl_output_tick tries again. */
 apr_status_t bl_output_commit(bl_output_t *output);
@@ -68,8 +71,5 @@ bl_stamp_t bl_output_first_pending(const bl_output_t *output);
 
 /** Remove the log: the build was refused after all. */
 void bl_output_discard(bl_output_t *output);
-
-/** Count a record into lines and bytes, if it is a line. */
-void bl_output_count(bl_build_t *build, const bl_record_t *rec);
 
 #endif /* BL_OUTPUT_H */

@@ -13,11 +13,11 @@
 /* layer 0 */
 #include "bl_build.h"
 #include "bl_diag.h"
+#include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
 /* this side of layer 2 */
 #include "bl_job.h"
-#include "bl_output.h"
 
 typedef struct {
     apr_off_t tail;
@@ -51,16 +51,15 @@ static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
 }
 
 /* The build as its log tells it: the last record of it, and its lines. */
-static apr_status_t replay(bl_build_t **out, const char *dir,
-                           apr_uint64_t number, apr_pool_t *p)
+static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
+                           const char *dir, apr_uint64_t number, apr_pool_t *p)
 {
-    bl_build_t counts, *build = NULL;
+    bl_build_t *build = NULL;
     bl_cursor_t *cursor;
     bl_record_t rec;
     apr_off_t size;
     apr_status_t rv;
 
-    memset(&counts, 0, sizeof(counts));
     rv = bl_cursor_open(&cursor, dir, number, p);
     if (rv != APR_SUCCESS)
         return rv;
@@ -69,7 +68,7 @@ static apr_status_t replay(bl_build_t **out, const char *dir,
         rv = bl_cursor_next(&rec, cursor, size);
         if (rv != APR_SUCCESS)
             break;
-        bl_output_count(&counts, &rec);
+        bl_tally_add(tally, &rec);
         if ((rec.flags & BL_REC_BUILD) != 0)
             bl_build_from_json(&build, rec.text, rec.len, p);
     }
@@ -78,13 +77,11 @@ static apr_status_t replay(bl_build_t **out, const char *dir,
         return rv;
     if (build == NULL)
         return APR_EGENERAL;
-    build->lines = counts.lines;
-    build->bytes = counts.bytes;
     *out = build;
     return APR_SUCCESS;
 }
 
-static void put(bl_host_t *host, bl_log_t *log, bl_build_t *build,
+static void put(bl_host_t *host, bl_log_t *log, bl_tally_t *tally,
                 unsigned flags, const char *text)
 {
     bl_record_t rec;
@@ -97,18 +94,19 @@ static void put(bl_host_t *host, bl_log_t *log, bl_build_t *build,
     rec.text = text;
     rec.len = strlen(text);
     bl_log_add(log, &rec);
-    bl_output_count(build, &rec);
+    bl_tally_add(tally, &rec);
 }
 
 /* Write the end that a build did not live to see. */
 static apr_status_t end_lost(found_t *found, bl_host_t *host,
                              apr_uint64_t number, apr_pool_t *p)
 {
+    bl_tally_t *tally = bl_tally_create(p);
     bl_build_t *build;
     bl_log_t *log;
     apr_status_t rv;
 
-    rv = replay(&build, host->logs_dir, number, p);
+    rv = replay(&build, tally, host->logs_dir, number, p);
     if (rv != APR_SUCCESS)
         return rv;
     rv = bl_build_move(build, BL_BUILD_LOST);
@@ -122,10 +120,11 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
                         : "the runner ended while it was waiting";
     build->step = -1;
     build->position = 0;
-    put(host, log, build, 0, bl_job_last_line(build, NULL, p));
+    put(host, log, tally, 0, bl_job_last_line(build, NULL, p));
+    bl_tally_finish(tally, build, p);
     build->ended = bl_stamp_next(host->last_id, host->now);
     found->end = bl_build_to_json(build, p);
-    put(host, log, build, BL_REC_END, found->end);
+    put(host, log, tally, BL_REC_END, found->end);
     rv = bl_log_commit(log);
     if (rv == APR_SUCCESS) {
         found->tail = bl_log_tail(log);

@@ -390,6 +390,8 @@ static void settle_signals(void)
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
     sigaction(SIGWINCH, &action, NULL);
+    /* A limit on the size of files is a log that cannot be written. */
+    sigaction(SIGXFSZ, &action, NULL);
     action.sa_handler = on_term;
     sigaction(SIGTERM, &action, NULL);
     sigemptyset(&none);

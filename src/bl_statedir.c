@@ -53,31 +53,32 @@ uid_t bl_statedir_user(void)
     return user;
 }
 
-/* Make a directory, or see that the one there is ours. */
-static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
+/* Make a directory below another and give it to its owner, or see that the one
+ * there is ours. What is done as root inside a directory of another user is
+ * done to an open descriptor: a name can be made to lead elsewhere.
+ *
+ * The group is inherited by what is made inside (S_ISGID), so that httpd's
+ * children can read logs whoever BuildLogUser is. */
+static int open_directory(int *out, int at, const char *name, const char *path,
+                          server_rec *s, apr_pool_t *p)
 {
+    int made = mkdirat(at, name, 0750) == 0;
     struct stat info;
     uid_t user;
     gid_t group;
+    int fd;
 
     owners(&user, &group);
-    if (mkdir(path, 0750) == 0) {
-        /* The group is inherited by what the runner makes in it, so that
-         * httpd's children can read logs whoever BuildLogUser is. */
-        if (chown(path, user, group) != 0 || chmod(path, 02750) != 0)
-            return bl_statedir_fail(
-                s, errno,
-                apr_psprintf(p, "cannot give %s to its owner", path));
-        return OK;
-    }
-    if (errno != EEXIST)
+    if (!made && errno != EEXIST)
         return bl_statedir_fail(
             s, errno,
             apr_psprintf(p, "cannot make %s; see BuildLogStateDir", path));
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-        return bl_statedir_fail(s, errno,
-                                apr_psprintf(p, "%s is no directory", path));
-    if (info.st_uid != user)
+    fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0)
+        return bl_statedir_fail(
+            s, errno, apr_psprintf(p, "%s is no directory of ours", path));
+    *out = fd;
+    if (info.st_uid != user && !(made && info.st_uid == geteuid()))
         return bl_statedir_fail(
             s, 0,
             apr_psprintf(p,
@@ -85,6 +86,9 @@ static int make_directory(const char *path, server_rec *s, apr_pool_t *p)
                          "user %ld; see BuildLogStateDir and "
                          "BuildLogUser",
                          path, (long)info.st_uid, (long)user));
+    if (made && (fchown(fd, user, group) != 0 || fchmod(fd, 02750) != 0))
+        return bl_statedir_fail(
+            s, errno, apr_psprintf(p, "cannot give %s to its owner", path));
     return OK;
 }
 
@@ -108,14 +112,13 @@ static int lock_byte(int fd, int byte)
 }
 
 /* One server per state directory: the lock lives as long as the parent. */
-static int take_lock(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+static int take_lock(bl_statedir_t *dir, int at, server_rec *s, apr_pool_t *p)
 {
-    const char *path = apr_pstrcat(p, dir->path, "/lock", NULL);
-
-    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    dir->lock_fd =
+        openat(at, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (dir->lock_fd < 0)
-        return bl_statedir_fail(s, errno,
-                                apr_psprintf(p, "cannot open %s", path));
+        return bl_statedir_fail(
+            s, errno, apr_psprintf(p, "cannot open %s/lock", dir->path));
     if (lock_byte(dir->lock_fd, LOCK_PARENT) != 0)
         return bl_statedir_fail(
             s, errno,
@@ -145,14 +148,15 @@ int bl_statedir_wait(const bl_statedir_t *dir, int lifeline_fd, server_rec *s)
     return OK;
 }
 
-static int open_socket(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
+static int open_socket(bl_statedir_t *dir, int at, server_rec *s,
+                       apr_pool_t *p)
 {
     struct sockaddr_un address;
+    mode_t before;
     uid_t user;
-    gid_t group;
-    int fd;
+    gid_t group, own = getegid();
+    int fd, bound;
 
-    owners(&user, &group);
     if (strlen(dir->socket_path) > SOCKET_PATH_MAX)
         return bl_statedir_fail(
             s, 0,
@@ -165,11 +169,17 @@ static int open_socket(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
     apr_cpystrn(address.sun_path, dir->socket_path, sizeof(address.sun_path));
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* A name that an earlier server left; the lock says that it is gone. */
-    unlink(dir->socket_path);
-    if (fd < 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        chmod(dir->socket_path, 0660) != 0 ||
-        chown(dir->socket_path, user, group) != 0 || listen(fd, 511) != 0)
+    unlinkat(at, "runner.sock", 0);
+    /* Open to httpd's group; the runner has the descriptor. */
+    owners(&user, &group);
+    before = umask(0117);
+    bound = setegid(group) == 0
+                ? bind(fd, (struct sockaddr *)&address, sizeof(address))
+                : -1;
+    if (setegid(own) != 0)
+        bound = -1;
+    umask(before);
+    if (fd < 0 || bound != 0 || listen(fd, 511) != 0)
         return bl_statedir_fail(
             s, errno,
             apr_psprintf(p, "cannot listen on %s", dir->socket_path));
@@ -180,18 +190,22 @@ static int open_socket(bl_statedir_t *dir, server_rec *s, apr_pool_t *p)
 int bl_statedir_open(bl_statedir_t *dir, const char *path, server_rec *s,
                      apr_pool_t *p, apr_pool_t *scratch)
 {
-    int result;
+    int top = -1, logs = -1, result;
 
     dir->user = bl_statedir_user();
     dir->path = apr_pstrdup(p, path);
     dir->logs = apr_pstrcat(p, path, "/logs", NULL);
     dir->socket_path = apr_pstrcat(p, path, "/runner.sock", NULL);
-    result = make_directory(dir->path, s, scratch);
+    result = open_directory(&top, AT_FDCWD, path, path, s, scratch);
     if (result == OK)
-        result = make_directory(dir->logs, s, scratch);
+        result = open_directory(&logs, top, "logs", dir->logs, s, scratch);
     if (result == OK)
-        result = take_lock(dir, s, scratch);
+        result = take_lock(dir, top, s, scratch);
     if (result == OK)
-        result = open_socket(dir, s, scratch);
+        result = open_socket(dir, top, s, scratch);
+    if (logs >= 0)
+        close(logs);
+    if (top >= 0)
+        close(top);
     return result;
 }

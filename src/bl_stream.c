@@ -233,8 +233,7 @@ static void send_live_builds(const stream_t *s)
         if (bl_table_row_read(&row, table, i) == APR_SUCCESS && !row.final &&
             bl_table_row_text(&project, &json, table, i, row.build, scratch) ==
                 APR_SUCCESS &&
-            strstr(s->spec.view,
-                   apr_pstrcat(scratch, "+", project, "\n", NULL)) != NULL)
+            bl_feed_view_allows(s->spec.view, project))
             send_event(s->r, "build", 0, json);
     }
     apr_pool_destroy(scratch);
@@ -353,13 +352,14 @@ static int go_polled(const stream_t *s)
            bl_feed_next(&chunk, feed, at) == APR_SUCCESS) {
         apr_bucket *copy;
 
+        if (chunk.bucket != NULL) {
+            if (apr_bucket_copy(chunk.bucket, &copy) != APR_SUCCESS)
+                break;
+            APR_BRIGADE_INSERT_TAIL(out, copy);
+            total += copy->length;
+            retry = POLL_RETRY_LINES_MS;
+        }
         at = chunk.to;
-        if (chunk.bucket == NULL ||
-            apr_bucket_copy(chunk.bucket, &copy) != APR_SUCCESS)
-            continue;
-        APR_BRIGADE_INSERT_TAIL(out, copy);
-        total += copy->length;
-        retry = POLL_RETRY_LINES_MS;
         if (chunk.then != BL_CHUNK_MORE)
             break;
     }

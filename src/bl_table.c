@@ -336,7 +336,7 @@ apr_status_t bl_table_row_read(bl_table_row_t *out, const bl_table_t *t, int i)
         if (row_unchanged(row, generation))
             return out->build != 0 ? APR_SUCCESS : APR_NOTFOUND;
     }
-    return APR_NOTFOUND;
+    return APR_EAGAIN;
 }
 
 apr_status_t bl_table_find(bl_table_row_t *out, const bl_table_t *t,

@@ -120,7 +120,7 @@ bl_stamp_t bl_table_forgotten(const bl_table_t *t);
 /** Rows in use or once used: 0 .. count-1 may be read. */
 int bl_table_row_count(const bl_table_t *t);
 
-/** @return APR_SUCCESS; APR_NOTFOUND: empty, or busy for too long */
+/** @return APR_SUCCESS; APR_NOTFOUND: empty; APR_EAGAIN: busy for too long */
 apr_status_t bl_table_row_read(bl_table_row_t *out, const bl_table_t *t,
                                int row);
 

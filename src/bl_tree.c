@@ -114,12 +114,13 @@ int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
         const proc_t *proc = &APR_ARRAY_IDX(list, i, proc_t);
         pid_t branch;
 
-        if (proc->zombie)
-            continue;
         branch = branch_of(list, proc, root);
         if (branch == 0 || (skip != NULL && skip(baton, branch)))
             continue;
-        found++;
+        if (!proc->zombie)
+            found++;
+        /* A zombie too: it may be a process whose first thread has ended while
+         * others live, and they get the signal. */
         if (sig != 0)
             kill(proc->pid, sig);
     }

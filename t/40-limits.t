@@ -179,6 +179,55 @@ sub post
     wait_until { !grep { $_->{state} eq 'running' } map { $s->build_record($_) } 6 .. 8 } 10, 'they end';
 }
 
+# ---- more builds than the table remembers -------------------------------------------
+
+{
+    $s->configure("BuildLogMaxBuilds 8\nBuildLogMaxQueue 640\n");
+    $s->graceful;
+    wait_until { ($s->error_log =~ /new limits: 8 builds, 640 waiting/) } 10, 'the runner has the limits';
+    my $v = wait_until { viewer() } 10, 'a viewer';
+    my $place = $v->last_id;
+    $v->close;
+    my @p = map { BuildLog::Puppet->new("limits-$_", server => $s) } 'a' .. 'h';
+    $_->prepare('out hello', 'exit 0') for @p;
+    my ($first, $last);
+    # Rows are kept for 128 ended builds; those that follow take the oldest.
+    for my $times (130, 20) {
+        for my $i (1 .. $times) {
+            my ($status, $id) = post($p[ $i % 8 ]);
+            $status == 202 or die "build $i: $status\n";
+            ($first, $last) = ($first // $id, $id);
+        }
+        wait_until {
+            !grep { $s->build_record($_)->{state} ne 'succeeded' } $last - 15 .. $last;
+        } 60, "$times builds";
+    }
+
+    my $c = $s->open_stream('/api/log/push', headers => { 'Last-Event-ID' => $place });
+    my @seen = $c->until(sub { exists $_->{data} && !exists $_->{event} }, 10);
+    my ($gap) = grep { ($_->{event} // '') eq 'gap' } @seen;
+    ok $gap, 'a place before what is remembered: a gap, before any line';
+    is $json->decode($gap->{data} // '{}')->{after}, $place, 'that says where it begins';
+    $c->close;
+
+    # What is not in the table is in its log.
+    is $s->build_record($first)->{state}, 'succeeded', 'the first build is there';
+    my $o = $s->open_stream($first);
+    my @old = $o->rest(10);
+    $o->close;
+    is_deeply [map { $_->{data} =~ /\] (.*)/ } grep { exists $_->{id} && !exists $_->{event} } @old],
+        ['$ exec perl ' . project('puppet/play.pl'), 'hello', 'Build finished'], 'with its lines';
+    is $old[-1]{event}, 'end', 'and its end';
+    my $r = $s->request('GET', "/api/log/push?build=$first", headers => { 'Last-Event-ID' => $old[-1]{id} });
+    is $r->{status}, 204, 'who has that comes in vain';
+    for my $query ('tail=1', 'tail=0') {
+        my $t = $s->open_stream("/api/log/push?build=$first&$query");
+        my @tail = $t->rest(10);
+        $t->close;
+        is $tail[-1]{event}, 'end', "$query of it ends";
+    }
+}
+
 # ---- no viewers at all ------------------------------------------------------------
 
 {
