@@ -45,8 +45,10 @@
 
 #define SLEEP_TIME apr_time_from_sec(30)
 
-/* Between two looks while there is no runner. */
+/* Between two looks while there is no runner, and when the table is changed
+ * while it is read. */
 #define NO_RUNNER_TIME apr_time_from_msec(100)
+#define AGAIN_TIME apr_time_from_msec(10)
 
 typedef struct bl_group_t group_t;
 struct bl_group_t {
@@ -221,9 +223,16 @@ static int group_is_empty(const group_t *g)
            APR_RING_EMPTY(&g->busy, bl_client_t, link);
 }
 
+static int group_has_news(const group_t *g)
+{
+    return !APR_RING_EMPTY(&g->idle, bl_client_t, link) &&
+           bl_feed_has_more(g->feed, APR_RING_FIRST(&g->idle)->at);
+}
+
 /* News for the idle ones: the busy ones come to it by themselves. */
 static void group_serve(bl_audience_t *a, group_t *g, bl_stamp_t watermark)
 {
+    bl_stamp_t before = APR_RING_FIRST(&g->idle)->at;
     struct bl_client_ring_t turn;
 
     /* While no runner answers the feed may hold news back: look again. */
@@ -231,13 +240,18 @@ static void group_serve(bl_audience_t *a, group_t *g, bl_stamp_t watermark)
         g->next_write = a->now + NO_RUNNER_TIME;
         return;
     }
-    g->served = watermark;
     g->next_write = a->now + bl_feed_spec(g->feed)->flush;
     /* All of them once, whatever list each is in afterwards. */
     APR_RING_INIT(&turn, bl_client_t, link);
     APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
     while (!APR_RING_EMPTY(&turn, bl_client_t, link))
         client_serve(a, APR_RING_FIRST(&turn));
+    g->served = watermark;
+    /* A feed that could not tell what it has is asked again. */
+    if (group_has_news(g) && APR_RING_FIRST(&g->idle)->at <= before) {
+        g->served = before;
+        g->next_write = a->now + AGAIN_TIME;
+    }
 }
 
 static void group_ping(bl_audience_t *a, group_t *g)
@@ -262,10 +276,7 @@ static apr_time_t group_turn(bl_audience_t *a, group_t *g,
                              bl_stamp_t watermark, int *late)
 {
     if (g->served < watermark) {
-        const bl_client_t *first = APR_RING_FIRST(&g->idle);
-
-        if (APR_RING_EMPTY(&g->idle, bl_client_t, link) ||
-            !bl_feed_has_more(g->feed, first->at))
+        if (!group_has_news(g))
             g->served = watermark;
         else if (a->now >= g->next_write)
             group_serve(a, g, watermark);
