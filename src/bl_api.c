@@ -259,7 +259,9 @@ apr_uint64_t bl_api_read_number(const char *text)
     return *s == '\0' ? n : 0;
 }
 
-/* An old build: its log ends with its record. */
+/* A build without a row: its log ends with its record. One that has no end yet
+ * gets it in a moment, from the runner that is beginning; until then its first
+ * record tells at least whose it is. */
 static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
                                 const char **json, request_rec *r,
                                 apr_uint64_t number)
@@ -272,22 +274,26 @@ static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
     memset(row, 0, sizeof(*row));
     row->build = number;
     row->row = -1;
-    row->final = 1;
     rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), number, r->pool);
     if (rv != APR_SUCCESS)
         return APR_ENOENT;
     rv = bl_cursor_size(&row->tail, cursor);
     if (rv == APR_SUCCESS)
         rv = bl_cursor_last(&rec, cursor, row->tail);
-    if (rv == APR_SUCCESS && (rec.flags & BL_REC_END) == 0)
-        rv = APR_EGENERAL; /* the runner will end it when it begins */
-    if (rv == APR_SUCCESS)
-        rv = bl_build_from_json(&build, rec.text, rec.len, r->pool);
     if (rv == APR_SUCCESS) {
         row->last_id = rec.id;
         row->tail = bl_cursor_offset(cursor);
+        row->final = (rec.flags & BL_REC_END) != 0;
+        if (!row->final)
+            rv = bl_cursor_seek(cursor, 0, row->tail);
+        if (rv == APR_SUCCESS && !row->final)
+            rv = bl_cursor_next(&rec, cursor, row->tail);
+    }
+    if (rv == APR_SUCCESS)
+        rv = bl_build_from_json(&build, rec.text, rec.len, r->pool);
+    if (rv == APR_SUCCESS) {
         *project = build->project;
-        *json = apr_pstrmemdup(r->pool, rec.text, rec.len);
+        *json = row->final ? apr_pstrmemdup(r->pool, rec.text, rec.len) : NULL;
     }
     bl_cursor_close(&cursor);
     return rv == APR_SUCCESS ? APR_SUCCESS : APR_ENOENT;
@@ -325,8 +331,14 @@ static int answer_build(request_rec *r, const char *what)
     if (number == 0 ||
         bl_api_find_build(&row, &project, &json, r, number) != APR_SUCCESS)
         return bl_error_send(r, HTTP_NOT_FOUND, "There is no such build.");
-    return slash != NULL ? bl_download_send(r, &row)
-                         : answer_json(r, HTTP_OK, json);
+    if (slash != NULL)
+        return bl_download_send(r, &row);
+    if (json == NULL)
+        return bl_error_unavailable(
+            r, 1,
+            "The process that runs builds is beginning "
+            "and will say how this build ended.");
+    return answer_json(r, HTTP_OK, json);
 }
 
 /* ---- projects ------------------------------------------------------- */

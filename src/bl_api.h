@@ -26,7 +26,8 @@ int bl_api_read(request_rec *r);
  * @param row      its row; row.row is -1 when it is an old one, known by its
  *                 log only (then row.tail is the size of the log)
  * @param project  its real path
- * @param json     its record
+ * @param json     its record; NULL when its log has no end and no runner has
+ *                 looked at it yet (row.row is -1, row.final 0)
  * @return APR_SUCCESS; APR_ENOENT: no such build, or it may not be seen
  */
 apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,

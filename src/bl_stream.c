@@ -40,10 +40,12 @@
 /* A short poll ends behind so many bytes; the client comes back at once. */
 #define POLL_BYTES (256 * 1024)
 
-/* What a polling client is told to wait. */
+/* What a polling client is told to wait: there is more than one answer took;
+ * lines come; a build waits or runs; nothing does. */
 #define POLL_RETRY_MORE_MS 0
 #define POLL_RETRY_LINES_MS 200
 #define POLL_RETRY_MS 1000
+#define POLL_RETRY_IDLE_MS 5000
 
 /* ...and one that came when all places were taken. */
 #define BUSY_RETRY_MS 5000
@@ -253,7 +255,7 @@ static void send_beginning(const stream_t *s, apr_uint32_t retry_ms)
     }
     if (s->query.build == 0)
         send_live_builds(s);
-    else if (s->at != 0)
+    else if (s->at != 0 && s->now != NULL)
         /* Who begins in the middle has not seen how it came to be. */
         send_event(s->r, "build", 0, s->now);
 }
@@ -335,6 +337,21 @@ static int go_detached(const stream_t *s)
     return OK;
 }
 
+/* Is anything going on that could print a line? Whose it is does not matter:
+ * the answer is only how soon to ask again. */
+static int anything_lives(void)
+{
+    const bl_table_t *table = bl_daemon_table();
+    int i, rows = bl_table_row_count(table);
+    bl_table_row_t row;
+
+    for (i = 0; i < rows; i++) {
+        if (bl_table_row_read(&row, table, i) == APR_SUCCESS && !row.final)
+            return 1;
+    }
+    return 0;
+}
+
 /* What there is since the client's place, and the end. */
 static int go_polled(const stream_t *s)
 {
@@ -343,7 +360,7 @@ static int go_polled(const stream_t *s)
     apr_bucket_brigade *out = apr_brigade_create(r->pool, buckets);
     bl_feed_t *feed = bl_feed_create(&s->spec, bl_daemon_logs_dir(),
                                      bl_daemon_table(), buckets, r->pool);
-    apr_uint32_t retry = POLL_RETRY_MS;
+    apr_uint32_t retry = anything_lives() ? POLL_RETRY_MS : POLL_RETRY_IDLE_MS;
     apr_size_t total = 0;
     bl_stamp_t at = s->at;
     bl_chunk_t chunk;
