@@ -308,11 +308,8 @@ static apr_status_t name_logs(int *undecided, bl_feed_t *f, bl_reader_t *r)
         bl_table_row_t row;
         apr_status_t rv;
 
-        rv = bl_table_row_read(&row, f->table, i);
-        if (rv == APR_NOTFOUND)
+        if (bl_table_row_read(&row, f->table, i) != APR_SUCCESS)
             continue;
-        if (rv != APR_SUCCESS)
-            return rv;
         if (!bl_reader_has(r, row.build)) {
             decision_e decision;
 

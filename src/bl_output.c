@@ -264,6 +264,9 @@ apr_time_t bl_output_tick(bl_output_t *o)
     apr_time_t now = o->host->tick, next = now + RETRY_TIME;
     int i;
 
+    /* Who is made to wait is not silent. */
+    if (o->ahead_until != 0 || o->retry_at != 0)
+        o->last_read = now;
     if (o->ahead_until != 0 && now >= o->ahead_until) {
         o->ahead_until = 0;
         set_reading(o, o->retry_at == 0);

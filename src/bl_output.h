@@ -63,7 +63,8 @@ void bl_output_detach(bl_output_t *output);
  * @return when to be called next at the latest */
 apr_time_t bl_output_tick(bl_output_t *output);
 
-/** When something was read last; 0: never. */
+/** When something was read last (host->tick), or could have been had the log
+ * taken it; 0: never. */
 apr_time_t bl_output_last_read(const bl_output_t *output);
 
 /** Id of the first record that waits to be written; 0: none. */

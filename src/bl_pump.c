@@ -72,8 +72,10 @@ static void take_arrivals(bl_pump_t *pump)
 {
     struct arrival_ring_t taken;
 
+    /* Never waits: who holds the lock wakes this thread when it has let go. */
+    if (apr_thread_mutex_trylock(pump->inbox_lock) != APR_SUCCESS)
+        return;
     APR_RING_INIT(&taken, arrival_t, link);
-    apr_thread_mutex_lock(pump->inbox_lock);
     APR_RING_CONCAT(&taken, &pump->inbox, arrival_t, link);
     apr_thread_mutex_unlock(pump->inbox_lock);
     while (!APR_RING_EMPTY(&taken, arrival_t, link)) {
@@ -252,12 +254,17 @@ void bl_pump_join(bl_pump_t *pump)
 {
     apr_thread_t *thread;
     apr_status_t result;
+    int locked;
 
     pump->stopping = 1;
     pump->joining = 1;
-    apr_thread_mutex_lock(pump->inbox_lock);
+    /* In prefork this may be a signal handler that came in the middle of
+     * bl_pump_req_adopt: then the lock is held by this very thread, and what
+     * it guards stands still. */
+    locked = apr_thread_mutex_trylock(pump->inbox_lock) == APR_SUCCESS;
     thread = pump->thread;
-    apr_thread_mutex_unlock(pump->inbox_lock);
+    if (locked)
+        apr_thread_mutex_unlock(pump->inbox_lock);
     if (thread == NULL)
         return;
     bl_wake_send(pump->wake, pump->slot);

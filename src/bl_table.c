@@ -22,9 +22,11 @@
                                       */
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
 
-/* A reader that finds a row in change tries this often; the change is two
- * copies of a few kilobytes, or for ever when the runner died in it. */
-#define READ_TRIES 1000
+/* A reader that finds a record in change waits so long and so often; the
+ * change is a copy of a few kilobytes, or for ever when the runner died in it.
+ */
+#define READ_TRIES 100
+#define READ_PAUSE apr_time_from_msec(1)
 
 typedef struct {
     apr_uint64_t magic;
@@ -35,7 +37,8 @@ typedef struct {
     apr_uint32_t slots;
     apr_uint32_t rows; /* high-water mark of rows in use */
     apr_uint32_t recent;
-    char pad[16];
+    apr_uint32_t epoch; /* one more with each reset */
+    char pad[12];
 } head_t;
 
 /* One cache line each: children write their own without disturbing others. */
@@ -127,6 +130,7 @@ static void row_change_end(row_t *row)
 static void row_clear(row_t *row, apr_uint64_t build)
 {
     SET(row->build, build);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     SET(row->final, 0);
     SET(row->tail, 0);
     SET(row->last_id, 0);
@@ -152,6 +156,8 @@ void bl_table_reset(bl_table_t *t)
 {
     apr_uint32_t i, rows = LOAD(t->head->rows);
 
+    /* First: who saw a cleared row sees the new epoch too. */
+    __atomic_add_fetch(&t->head->epoch, 1, __ATOMIC_SEQ_CST);
     for (i = 0; i < rows; i++) {
         row_change_begin(&t->rows[i]);
         row_clear(&t->rows[i], 0);
@@ -201,9 +207,11 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
         t->head->recent--;
     }
     row_change_begin(row);
-    row_clear(row, build);
+    row_clear(row, 0);
     text_store(t->texts[i].project, project, project_len + 1);
     text_store(t->texts[i].json, json, json_len + 1);
+    /* Last: who finds the number finds all that belongs to it. */
+    STORE(row->build, build);
     row_change_end(row);
     if ((apr_uint32_t)i == t->head->rows)
         STORE(t->head->rows, t->head->rows + 1);
@@ -222,7 +230,7 @@ apr_status_t bl_table_row_set(bl_table_t *t, int i, int final,
     row_change_begin(row);
     text_store(t->texts[i].json, json, len + 1);
     if (final && !row->final) {
-        SET(row->final, 1);
+        STORE(row->final, 1);
         t->head->recent++;
     }
     row_change_end(row);
@@ -318,25 +326,27 @@ static int row_unchanged(const row_t *row, apr_uint32_t generation)
     return __atomic_load_n(&row->generation, __ATOMIC_RELAXED) == generation;
 }
 
+/* Nobody waits here: the number of a build never comes again in an epoch, so
+ * what was read between two looks at it belongs to it. A row whose texts are
+ * in change, or were when its runner died, can be read all the same. */
 apr_status_t bl_table_row_read(bl_table_row_t *out, const bl_table_t *t, int i)
 {
     const row_t *row = &t->rows[i];
-    int tries;
 
-    for (tries = 0; tries < READ_TRIES; tries++) {
-        apr_uint32_t generation = LOAD(row->generation);
+    for (;;) {
+        apr_uint32_t epoch = LOAD(t->head->epoch);
 
-        if ((generation & 1) != 0)
-            continue;
         out->row = i;
         out->build = LOAD(row->build);
+        if (out->build == 0)
+            return APR_NOTFOUND;
         out->final = (int)LOAD(row->final);
         out->last_id = LOAD(row->last_id);
         out->tail = (apr_off_t)LOAD(row->tail);
-        if (row_unchanged(row, generation))
-            return out->build != 0 ? APR_SUCCESS : APR_NOTFOUND;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (LOAD(row->build) == out->build && LOAD(t->head->epoch) == epoch)
+            return APR_SUCCESS;
     }
-    return APR_EAGAIN;
 }
 
 apr_status_t bl_table_find(bl_table_row_t *out, const bl_table_t *t,
@@ -384,16 +394,23 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
     for (tries = 0; tries < READ_TRIES; tries++) {
         apr_uint32_t generation = LOAD(row->generation);
 
-        if ((generation & 1) != 0)
-            continue;
         if (LOAD(row->build) != build)
             return APR_NOTFOUND;
+        /* The project stays the same as long as the number; the record may be
+         * in change. */
+        if (json != NULL && (generation & 1) != 0) {
+            apr_sleep(READ_PAUSE);
+            continue;
+        }
         if (project != NULL)
             text_load(project_copy, t->texts[i].project, BL_TABLE_PROJECT_MAX);
         if (json != NULL)
             text_load(json_copy, t->texts[i].json, BL_TABLE_JSON_MAX);
-        if (!row_unchanged(row, generation))
+        if (json != NULL && !row_unchanged(row, generation))
             continue;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (LOAD(row->build) != build)
+            return APR_NOTFOUND;
         if (project != NULL)
             *project = project_copy;
         if (json != NULL)

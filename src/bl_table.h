@@ -15,8 +15,10 @@
  * T1  a row's tail is published after the bytes are in the file
  * T2  every record with an id up to the watermark is below the tail of its
  *     log: who reads the watermark first, then the tails, misses nothing
- * T3  a row is changed only while its generation is odd; a reader that saw it
- *     change reads again
+ * T3  a record's text is changed only while the row's generation is odd; a
+ *     reader that saw it change reads again. The number of a build is the last
+ *     that is written into its row and the first that is cleared: what was
+ * read between two looks at it belongs to it
  */
 #ifndef BL_TABLE_H
 #define BL_TABLE_H
@@ -120,7 +122,7 @@ bl_stamp_t bl_table_forgotten(const bl_table_t *t);
 /** Rows in use or once used: 0 .. count-1 may be read. */
 int bl_table_row_count(const bl_table_t *t);
 
-/** @return APR_SUCCESS; APR_NOTFOUND: empty; APR_EAGAIN: busy for too long */
+/** Never waits. @return APR_SUCCESS; APR_NOTFOUND: empty */
 apr_status_t bl_table_row_read(bl_table_row_t *out, const bl_table_t *t,
                                int row);
 

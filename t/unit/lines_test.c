@@ -17,7 +17,7 @@
 
 #define BAD "\xEF\xBF\xBD"
 
-/* ---- a place for what comes out ---------------------------------------- */
+/* ---- a place for what comes out ------------------------------------- */
 
 typedef struct {
     char *bytes;
@@ -86,7 +86,7 @@ static void sink_close(sink_t *sink)
     free(sink->begun.bytes);
 }
 
-/* ---- a slow and plain model of what should come out -------------------- */
+/* ---- a slow and plain model of what should come out ----------------- */
 
 /* The well-formed sequences of the Unicode standard (table 3-7), less NUL. */
 static const struct {
@@ -260,7 +260,7 @@ static void model_finish(model_t *m)
     memset(m, 0, sizeof(*m));
 }
 
-/* ---- helpers ------------------------------------------------------------ */
+/* ---- helpers -------------------------------------------------------- */
 
 static apr_pool_t *pool;
 
@@ -312,7 +312,7 @@ static void is_script(const char *name, const char *script, const char *want)
     sink_close(&sink);
 }
 
-/* ---- what each rule says, by example ------------------------------------ */
+/* ---- what each rule says, by example -------------------------------- */
 
 static void test_line_ends(void)
 {
@@ -469,8 +469,7 @@ static void test_bad_bytes(void)
               "F\x1B[1m\t\x7F\b\n");
 }
 
-/* ---- what holds for any input ---------------------------------------------
- */
+/* ---- what holds for any input --------------------------------------- */
 
 static size_t put_char(char *out, unsigned long point)
 {
@@ -716,8 +715,7 @@ static void test_every_sequence(void)
     sink_close(&want);
 }
 
-/* ---- size and speed --------------------------------------------------------
- */
+/* ---- size and speed ------------------------------------------------- */
 
 #define MEGABYTE (1024 * 1024)
 

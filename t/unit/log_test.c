@@ -34,8 +34,7 @@ static unsigned random_below(unsigned n)
     return (unsigned)(state >> 33) % n;
 }
 
-/* ---- what a log should hold ---------------------------------------------
- */
+/* ---- what a log should hold ----------------------------------------- */
 
 typedef struct {
     bl_stamp_t id;
@@ -117,8 +116,7 @@ static bl_record_t record_next(const model_t *m, size_t len)
     return rec;
 }
 
-/* ---- files ---------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------- */
 
 static const char *path_of(apr_uint64_t build)
 {
@@ -190,8 +188,7 @@ static void remove_logs(void)
         closedir(d);
 }
 
-/* ---- writing that fails --------------------------------------------------
- */
+/* ---- writing that fails --------------------------------------------- */
 
 static struct {
     unsigned calls;
@@ -476,8 +473,7 @@ static void test_no_truncate(void)
     model_close(&m);
 }
 
-/* ---- reopening -----------------------------------------------------------
- */
+/* ---- reopening ------------------------------------------------------ */
 
 /* Reopen a log of these bytes; whole: what of it are whole records. */
 static unsigned reopen(const char *bytes, size_t len, const model_t *m,
@@ -557,8 +553,7 @@ static void test_reopen(void)
        "a log that is not there");
 }
 
-/* ---- cursors -------------------------------------------------------------
- */
+/* ---- cursors -------------------------------------------------------- */
 
 /* Records of the model whose end is at or below the tail. */
 static size_t below(const model_t *m, size_t tail)
@@ -845,8 +840,7 @@ static void test_cut_below(void)
     model_close(&m);
 }
 
-/* ---- the directory -------------------------------------------------------
- */
+/* ---- the directory -------------------------------------------------- */
 
 static void test_list(void)
 {

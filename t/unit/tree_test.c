@@ -128,8 +128,7 @@ static void test_stopped(void)
     end_all(1);
 }
 
-/* ---- ways to get away ----------------------------------------------------
- */
+/* ---- ways to get away ----------------------------------------------- */
 
 static void fork_chain(void)
 {
@@ -240,8 +239,7 @@ static void test_many(void)
     end_all(200);
 }
 
-/* ---- signals -------------------------------------------------------------
- */
+/* ---- signals -------------------------------------------------------- */
 
 static void test_signal(void)
 {
@@ -308,8 +306,7 @@ static void test_forking(void)
        "asking until none is left ends what runs away (%d times)", looks);
 }
 
-/* ---- skip ----------------------------------------------------------------
- */
+/* ---- skip ----------------------------------------------------------- */
 
 typedef struct {
     pid_t skipped;

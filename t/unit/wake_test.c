@@ -174,8 +174,7 @@ static void test_keep(void)
     ok(is_readable(wake, 3, 0), "and wakes a child");
 }
 
-/* ---- with the table: sleeping in poll ------------------------------------
- */
+/* ---- with the table: sleeping in poll ------------------------------- */
 
 #define ROUNDS 20000
 
