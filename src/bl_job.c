@@ -27,6 +27,7 @@ typedef enum {
 
 struct bl_job_t {
     apr_pool_t *pool;
+    apr_pool_t *scratch; /* the record as it was shown last */
     bl_host_t *host;
     bl_order_t *order;
     bl_build_t *build;
@@ -48,8 +49,11 @@ struct bl_job_t {
 /* The build's record as it is now, into log and table. */
 static const char *show(bl_job_t *job, unsigned flags)
 {
-    const char *json = bl_build_to_json(job->build, job->pool);
+    const char *json;
 
+    /* A build that waits long is shown often, with each move of the queue. */
+    apr_pool_clear(job->scratch);
+    json = bl_build_to_json(job->build, job->scratch);
     bl_output_record(job->output, flags, json);
     /* The row becomes final only when the end is in the file. */
     bl_table_row_set(job->host->table, job->row, 0, json);
@@ -455,6 +459,7 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
     apr_pool_create(&pool, p);
     job = apr_pcalloc(pool, sizeof(*job));
     job->pool = pool;
+    apr_pool_create(&job->scratch, pool);
     job->host = host;
     rv = copy_order(&job->order, order, pool);
     if (rv != APR_SUCCESS)

@@ -130,11 +130,14 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
             pump->stop_deadline = pump->now + STOP_TIME;
             bl_audience_dismiss(pump->audience);
         }
-        next = bl_audience_turn(pump->audience, watermark, &late);
-        if (pump->joining && (bl_audience_size(pump->audience) == 0 ||
-                              pump->now >= pump->stop_deadline))
+        /* The child may live on for long, for a download; not its viewers. */
+        if (pump->stop_deadline != 0 && pump->now >= pump->stop_deadline)
+            bl_audience_clear(pump->audience);
+        if (pump->joining && bl_audience_size(pump->audience) == 0)
             break;
-        if (pump->joining && pump->stop_deadline < next)
+        next = bl_audience_turn(pump->audience, watermark, &late);
+        if (bl_audience_size(pump->audience) > 0 && pump->stop_deadline != 0 &&
+            pump->stop_deadline < next)
             next = pump->stop_deadline;
         /* When news waits already, more of it need not wake us. */
         if (!late && bl_audience_size(pump->audience) > 0) {
@@ -144,7 +147,6 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
         }
         sleep_until(pump, next);
     }
-    bl_audience_clear(pump->audience);
     return NULL;
 }
 
