@@ -237,6 +237,9 @@ int bl_api_build(request_rec *r)
     case BL_ASKED_ACCEPTED:
         return answer_accepted(r, &asked.accepted);
     case BL_ASKED_REFUSED:
+        if (asked.refused.why == BL_REFUSED_ORDER)
+            return bl_error_send(r, HTTP_INTERNAL_SERVER_ERROR,
+                                 asked.refused.text);
         return bl_error_unavailable(r, 10, asked.refused.text);
     default:
         return bl_error_unavailable(r, 5,

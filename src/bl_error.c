@@ -31,8 +31,10 @@ int bl_error_send(request_rec *r, int status, const char *detail)
     r->status = status;
     ap_set_content_type(r, "application/problem+json");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    /* A body that nobody read must not be taken for the next request. */
-    if (ap_discard_request_body(r) != OK)
+    /* A body that nobody read must not be taken for the next request; one that
+     * is too large is not read for that. */
+    if (status == HTTP_REQUEST_ENTITY_TOO_LARGE ||
+        ap_discard_request_body(r) != OK)
         r->connection->keepalive = AP_CONN_CLOSE;
     if (!r->header_only) {
         ap_rputs(bl_json_text(problem, r->pool), r);

@@ -300,7 +300,8 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
  *
  * @return an error when a log that is there cannot be told or read: then
  *         nothing may be passed over */
-static apr_status_t name_logs(int *undecided, bl_feed_t *f, bl_reader_t *r)
+static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
+                              bl_feed_t *f, bl_reader_t *r)
 {
     int i, rows = bl_table_row_count(f->table);
 
@@ -327,9 +328,12 @@ static apr_status_t name_logs(int *undecided, bl_feed_t *f, bl_reader_t *r)
                     "BL0301 the log of build %" APR_UINT64_T_FMT
                     " cannot be read",
                     row.build);
-            /* One that was removed will not come back. */
-            if (!APR_STATUS_IS_ENOENT(rv))
+            /* Without descriptors it is tried again; else the viewer is told
+             * that something is missing, and the other logs go on. */
+            if (APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv))
                 return rv;
+            if (row.last_id > *unreadable)
+                *unreadable = row.last_id;
         }
     }
     return APR_SUCCESS;
@@ -344,8 +348,9 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     bl_stamp_t forgotten, begin = bl_reader_at(r);
     const bl_record_t *rec;
     apr_uint64_t build;
+    bl_stamp_t unreadable = 0;
     int undecided = 0;
-    apr_status_t rv = name_logs(&undecided, f, r);
+    apr_status_t rv = name_logs(&undecided, &unreadable, f, r);
 
     /* A new runner forgets all rows before it fills them again: what is not
      * there now may be there soon, and must not be passed over. */
@@ -362,6 +367,10 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     if (begin != 0 && forgotten > begin && forgotten > place->gap_told) {
         put_gap(f, begin, build != 0 ? rec->id : watermark);
         place->gap_told = forgotten;
+    }
+    else if (unreadable > place->gap_told) {
+        put_gap(f, begin, watermark);
+        place->gap_told = unreadable;
     }
     while (build != 0 && f->len < BL_FEED_CHUNK_BYTES) {
         put_record(f, build, rec);
@@ -434,6 +443,9 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
         rv = fill_build(chunk, f, place->reader);
     else
         rv = fill_all(chunk, f, place);
+    /* What was read before it went wrong is good. */
+    if (rv == APR_SUCCESS && f->len == 0)
+        rv = bl_reader_status(place->reader);
     if (rv != APR_SUCCESS)
         return rv;
     chunk->to = bl_reader_at(place->reader);

@@ -59,7 +59,7 @@ void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on)
         rv = apr_pollset_remove(host->pollset, &watch->fd);
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_ERROR, rv, "BL0203 pollset of the runner");
-    watch->added = on;
+    watch->added = on && rv == APR_SUCCESS;
 }
 
 void bl_host_add_keeper(bl_host_t *host, pid_t pid)

@@ -21,6 +21,10 @@
 /* A message is written at once by our own code; who is slower is no peer. */
 #define MESSAGE_TIME apr_time_from_sec(5)
 
+/* Without descriptors nothing is taken for so long: peers wait in the queue.
+ */
+#define PAUSE_TIME apr_time_from_sec(1)
+
 typedef struct peer_t peer_t;
 struct peer_t {
     APR_RING_ENTRY(peer_t) link;
@@ -46,6 +50,7 @@ struct bl_intake_t {
     bl_intake_calls_t calls;
     bl_watch_t watch;
     struct peer_ring_t peers;
+    apr_time_t again_at; /* by host->tick; 0: connections are taken */
 };
 
 static void peer_close(peer_t *peer)
@@ -66,6 +71,14 @@ static void peer_answer(peer_t *peer, const char *reply, apr_size_t len)
         bl_diag(BL_DIAG_WARNING, 0, "BL0222 a reply could not be sent");
 }
 
+/* A request that waited too long has given its client an answer by now. */
+static int peer_hung_up(const peer_t *peer)
+{
+    char byte;
+
+    return recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void peer_take(peer_t *peer, const bl_wire_frame_t *frame)
 {
     bl_intake_t *intake = peer->intake;
@@ -78,6 +91,8 @@ static void peer_take(peer_t *peer, const bl_wire_frame_t *frame)
     case BL_WIRE_ORDER:
         if (bl_wire_order_read(&order, frame, peer->pool) != APR_SUCCESS)
             break;
+        if (peer_hung_up(peer))
+            return;
         intake->calls.order(intake->calls.baton, order, &reply, &len,
                             peer->pool);
         peer_answer(peer, reply, len);
@@ -111,7 +126,9 @@ static ssize_t peer_receive(peer_t *peer)
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = control.room;
-    message.msg_controllen = sizeof(control.room);
+    /* Not CMSG_SPACE: its padding has room for a second descriptor, which
+     * nobody would close. */
+    message.msg_controllen = CMSG_LEN(sizeof(int));
     n = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return n;
@@ -206,6 +223,7 @@ static void intake_ready(void *baton, apr_int16_t events)
         /* No descriptor is left: the peer waits, and so do we, for a tick. */
         bl_diag(BL_DIAG_ERROR, APR_FROM_OS_ERROR(errno),
                 "BL0223 a connection of httpd cannot be accepted");
+        intake->again_at = intake->host->tick + PAUSE_TIME;
         bl_watch_set(intake->host, &intake->watch, 0);
         return;
     }
@@ -247,7 +265,10 @@ apr_status_t bl_intake_create(bl_intake_t **out, bl_host_t *host, int fd,
 
 void bl_intake_tick(bl_intake_t *intake)
 {
-    bl_watch_set(intake->host, &intake->watch, 1);
+    if (intake->again_at != 0 && intake->host->tick >= intake->again_at) {
+        intake->again_at = 0;
+        bl_watch_set(intake->host, &intake->watch, 1);
+    }
     /* They came in the order of their deadlines. */
     while (!APR_RING_EMPTY(&intake->peers, peer_t, link)) {
         peer_t *peer = APR_RING_FIRST(&intake->peers);

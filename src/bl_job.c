@@ -46,6 +46,13 @@ struct bl_job_t {
 
 /* ---- what the log says ---------------------------------------------- */
 
+/* A record grows while its build runs: a step gets its times and its result,
+ * the build its reason and its sums. */
+static apr_size_t record_growth(const bl_build_t *build)
+{
+    return 2048 + 128 * (apr_size_t)build->step_count;
+}
+
 /* The build's record as it is now, into log and table. */
 static const char *show(bl_job_t *job, unsigned flags)
 {
@@ -452,6 +459,7 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
                            const bl_order_t *order, apr_uint32_t position,
                            apr_pool_t *p)
 {
+    const char *json;
     apr_pool_t *pool;
     bl_job_t *job;
     apr_status_t rv;
@@ -469,8 +477,11 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
     rv = bl_output_create(&job->output, host, job->build, pool);
     if (rv != APR_SUCCESS)
         goto leave;
-    rv = bl_table_row_add(host->table, &job->row, id, job->build->project,
-                          bl_build_to_json(job->build, pool));
+    json = bl_build_to_json(job->build, pool);
+    rv = APR_ENAMETOOLONG;
+    if (strlen(json) + record_growth(job->build) < BL_TABLE_JSON_MAX)
+        rv = bl_table_row_add(host->table, &job->row, id, job->build->project,
+                              json);
     if (rv == APR_SUCCESS) {
         bl_output_set_row(job->output, job->row);
         show(job, BL_REC_BUILD);
@@ -508,8 +519,11 @@ void bl_job_set_position(bl_job_t *job, apr_uint32_t position)
     if (job->build->position == position)
         return;
     job->build->position = position;
-    show(job, BL_REC_BUILD);
-    bl_output_commit(job->output);
+    /* Only in the table: a record in each log of a long queue, each time that
+     * a build begins, would be most of what viewers get. */
+    apr_pool_clear(job->scratch);
+    bl_table_row_set(job->host->table, job->row, 0,
+                     bl_build_to_json(job->build, job->scratch));
 }
 
 int bl_job_is_queued(const bl_job_t *job)

@@ -44,7 +44,7 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
 /** The build's record; the job changes it. */
 const bl_build_t *bl_job_build(const bl_job_t *job);
 
-/** Tell the place in the queue, if it is another one. */
+/** The place in the queue, from 1: shown in the table. */
 void bl_job_set_position(bl_job_t *job, apr_uint32_t position);
 
 /** Leave the queue: fork the keeper, begin the first step. */

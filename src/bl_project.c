@@ -23,6 +23,8 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "mod_buildlog.h"
+/* layer 0 */
+#include "bl_json.h"
 /* layer 1 */
 #include "bl_table.h"
 
@@ -98,10 +100,16 @@ static int permitted(request_rec *r, const char *path, bl_project_t *project)
     return result == OK || result == DECLINED;
 }
 
-/* Shown on pages, in logs and in JSON: control characters have no place. */
-static int is_plain(const char *path)
+/* Shown on pages, in logs and in JSON, and read back from there: control
+ * characters have no place in it, nor has what is not UTF-8. */
+static int is_plain(const char *path, apr_pool_t *p)
 {
+    bl_json_t *json = bl_json_object(p);
     const char *s;
+
+    bl_json_set_string(json, "path", path);
+    if (strcmp(bl_json_string(json, "path"), path) != 0)
+        return 0; /* it had to be repaired */
 
     for (s = path; *s != '\0'; s++) {
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -117,7 +125,8 @@ apr_status_t bl_project_find(bl_project_t *out, request_rec *r,
     char real[PATH_MAX];
     apr_finfo_t info;
 
-    if (path[0] != '/' || realpath(path, real) == NULL || !is_plain(real))
+    if (path[0] != '/' || realpath(path, real) == NULL ||
+        !is_plain(real, r->pool))
         return APR_EACCES;
     if (apr_stat(&info, real, APR_FINFO_TYPE, r->pool) != APR_SUCCESS ||
         info.filetype != APR_DIR)

@@ -30,6 +30,7 @@ struct bl_reader_t {
     bl_stamp_t at;
     apr_array_header_t *sources; /* source_t */
     source_t *peeked;
+    apr_status_t status; /* of reading, in this turn */
 };
 
 static source_t *source_at(const bl_reader_t *r, int i)
@@ -55,13 +56,18 @@ static void source_close(source_t *s)
 }
 
 /* Look at the next record. @return 0: none below the tail */
-static int source_peek(source_t *s, bl_stamp_t at)
+static int source_peek(bl_reader_t *r, source_t *s)
 {
     while (!s->has_record) {
-        if (bl_cursor_next(&s->record, s->cursor, s->tail) != APR_SUCCESS)
+        apr_status_t rv = bl_cursor_next(&s->record, s->cursor, s->tail);
+
+        if (rv != APR_SUCCESS) {
+            if (rv != APR_EOF)
+                r->status = rv;
             return 0;
+        }
         /* A damaged log may go back in its ids: nothing comes twice. */
-        s->has_record = s->record.id > at;
+        s->has_record = s->record.id > r->at;
     }
     return 1;
 }
@@ -96,8 +102,13 @@ bl_stamp_t bl_reader_at(const bl_reader_t *r)
 
 void bl_reader_move(bl_reader_t *r, bl_stamp_t at)
 {
-    if (at > r->at)
+    if (at > r->at && r->status == APR_SUCCESS)
         r->at = at;
+}
+
+apr_status_t bl_reader_status(const bl_reader_t *r)
+{
+    return r->status;
 }
 
 void bl_reader_turn(bl_reader_t *r)
@@ -105,6 +116,7 @@ void bl_reader_turn(bl_reader_t *r)
     int i;
 
     r->peeked = NULL;
+    r->status = APR_SUCCESS;
     for (i = 0; i < r->sources->nelts; i++)
         source_at(r, i)->named = 0;
 }
@@ -155,7 +167,7 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
 
         if (s->build == 0)
             continue;
-        if (!source_peek(s, r->at)) {
+        if (!source_peek(r, s)) {
             if (s->final || !s->named)
                 source_close(s);
             continue;

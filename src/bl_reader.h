@@ -26,7 +26,11 @@ void bl_reader_destroy(bl_reader_t **reader);
 
 bl_stamp_t bl_reader_at(const bl_reader_t *reader);
 
-/** Nothing more comes up to this id. */
+/** APR_SUCCESS; what went wrong with reading in this turn: then there may be
+ * more than was handed out. */
+apr_status_t bl_reader_status(const bl_reader_t *reader);
+
+/** Nothing more comes up to this id. Does nothing when reading went wrong. */
 void bl_reader_move(bl_reader_t *reader, bl_stamp_t at);
 
 /* ---- a turn --------------------------------------------------------- */

@@ -9,6 +9,7 @@
 /* libc */
 #include <string.h>
 /* APR */
+#include <apr_file_io.h>
 #include <apr_strings.h>
 /* layer 0 */
 #include "bl_build.h"
@@ -155,45 +156,90 @@ static apr_status_t show(const found_t *found, bl_host_t *host,
     return rv;
 }
 
+static void forget(bl_host_t *host, bl_stamp_t id)
+{
+    if (id > bl_table_forgotten(host->table))
+        bl_table_set_forgotten(host->table, id);
+}
+
+/* One log, whatever state it is in. @return APR_EGENERAL: nothing can be made
+ * of it, now or later */
+static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
+                            apr_pool_t *p)
+{
+    const char *path = bl_log_path(host->logs_dir, number, p);
+    found_t found;
+    apr_status_t rv;
+
+    rv = look(&found, host->logs_dir, number, p);
+    if (rv == APR_SUCCESS && found.last_id == 0) {
+        /* Made, and its runner died before the first record. */
+        apr_file_remove(path, p);
+        return APR_SUCCESS;
+    }
+    if (rv == APR_SUCCESS && found.end == NULL)
+        rv = end_lost(&found, host, number, p);
+    if (rv == APR_SUCCESS && recent)
+        rv = show(&found, host, number, p);
+    /* Without a row its records are told as a gap. */
+    if (rv != APR_SUCCESS || !recent)
+        forget(host, found.last_id);
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0231 %s cannot be used", path);
+    return rv;
+}
+
 apr_status_t bl_recovery_run(bl_host_t *host, apr_uint64_t *last_build,
-                             apr_pool_t *p)
+                             apr_array_header_t *unended, apr_pool_t *p)
 {
     apr_array_header_t *list;
     apr_pool_t *scratch;
-    int pass, i;
+    found_t found;
+    int i;
     apr_status_t rv;
 
     rv = bl_log_list(&list, host->logs_dir, p);
     if (rv != APR_SUCCESS)
         return rv;
     apr_pool_create(&scratch, p);
-    /* First all ids, so that what the second pass writes is behind them. */
-    for (pass = 0; pass < 2; pass++) {
-        for (i = 0; i < list->nelts; i++) {
-            apr_uint64_t number = APR_ARRAY_IDX(list, i, apr_uint64_t);
-            int recent = list->nelts - i <= BL_TABLE_RECENT;
-            found_t found;
+    /* First all ids, so that what is written is behind them. */
+    for (i = 0; i < list->nelts; i++) {
+        *last_build = APR_ARRAY_IDX(list, i, apr_uint64_t);
+        apr_pool_clear(scratch);
+        if (look(&found, host->logs_dir, *last_build, scratch) ==
+                APR_SUCCESS &&
+            found.last_id > host->last_id)
+            host->last_id = found.last_id;
+    }
+    for (i = 0; i < list->nelts; i++) {
+        apr_uint64_t number = APR_ARRAY_IDX(list, i, apr_uint64_t);
 
-            apr_pool_clear(scratch);
-            rv = look(&found, host->logs_dir, number, scratch);
-            if (pass == 0) {
-                if (rv == APR_SUCCESS && found.last_id > host->last_id)
-                    host->last_id = found.last_id;
-                *last_build = number;
-                continue;
-            }
-            if (rv == APR_SUCCESS && found.end == NULL)
-                rv = end_lost(&found, host, number, scratch);
-            if (rv == APR_SUCCESS && recent)
-                rv = show(&found, host, number, scratch);
-            else if (rv == APR_SUCCESS &&
-                     found.last_id > bl_table_forgotten(host->table))
-                bl_table_set_forgotten(host->table, found.last_id);
-            if (rv != APR_SUCCESS)
-                bl_diag(BL_DIAG_WARNING, rv, "BL0231 %s cannot be used",
-                        bl_log_path(host->logs_dir, number, scratch));
-        }
+        apr_pool_clear(scratch);
+        rv =
+            recover(host, number, list->nelts - i <= BL_TABLE_RECENT, scratch);
+        if (rv != APR_SUCCESS && rv != APR_EGENERAL)
+            APR_ARRAY_PUSH(unended, apr_uint64_t) = number;
     }
     apr_pool_destroy(scratch);
     return APR_SUCCESS;
+}
+
+void bl_recovery_retry(bl_host_t *host, apr_array_header_t *unended)
+{
+    apr_pool_t *scratch;
+    int i, left = 0;
+
+    apr_pool_create(&scratch, unended->pool);
+    for (i = 0; i < unended->nelts; i++) {
+        apr_uint64_t number = APR_ARRAY_IDX(unended, i, apr_uint64_t);
+        apr_status_t rv;
+
+        apr_pool_clear(scratch);
+        rv = recover(host, number, 1, scratch);
+        if (rv != APR_SUCCESS && rv != APR_EGENERAL)
+            APR_ARRAY_IDX(unended, left++, apr_uint64_t) = number;
+        host->changed = 1;
+    }
+    unended->nelts = left;
+    apr_pool_destroy(scratch);
 }

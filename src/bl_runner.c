@@ -36,6 +36,9 @@
  * be written; the next runner ends it. Added to the builds' own grace. */
 #define STOP_TIME apr_time_from_sec(10)
 
+/* A log that could not be ended is tried again. */
+#define UNENDED_TIME apr_time_from_sec(10)
+
 #define POLL_RESULTS 256
 
 typedef struct {
@@ -45,7 +48,9 @@ typedef struct {
     bl_limits_t limits;
     bl_intake_t *intake;
     bl_watch_t lifeline;
-    apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
+    apr_array_header_t *jobs;    /* bl_job_t *, in the order they came */
+    apr_array_header_t *unended; /* apr_uint64_t: logs without an end */
+    apr_time_t unended_due;      /* when they are tried again */
     apr_uint64_t last_build;
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
@@ -324,6 +329,10 @@ static apr_time_t tick(runner_t *r)
         next = due < next ? due : next;
     }
     bl_intake_tick(r->intake);
+    if (r->unended->nelts > 0 && r->host.tick >= r->unended_due) {
+        r->unended_due = r->host.tick + UNENDED_TIME;
+        bl_recovery_retry(&r->host, r->unended);
+    }
     return next;
 }
 
@@ -417,7 +426,9 @@ static apr_status_t begin(runner_t *r)
     r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
     r->host.last_id = bl_table_last_id(r->host.table);
     bl_table_reset(r->host.table);
-    rv = bl_recovery_run(&r->host, &logged, r->pool);
+    r->unended = apr_array_make(r->pool, 4, sizeof(apr_uint64_t));
+    r->unended_due = r->host.tick + UNENDED_TIME;
+    rv = bl_recovery_run(&r->host, &logged, r->unended, r->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
         return rv;

@@ -225,16 +225,15 @@ apr_status_t bl_table_row_set(bl_table_t *t, int i, int final,
     row_t *row = &t->rows[i];
     apr_size_t len = strlen(json);
 
-    if (len >= BL_TABLE_JSON_MAX)
-        return APR_ENAMETOOLONG;
     row_change_begin(row);
-    text_store(t->texts[i].json, json, len + 1);
+    if (len < BL_TABLE_JSON_MAX)
+        text_store(t->texts[i].json, json, len + 1);
     if (final && !row->final) {
         STORE(row->final, 1);
         t->head->recent++;
     }
     row_change_end(row);
-    return APR_SUCCESS;
+    return len < BL_TABLE_JSON_MAX ? APR_SUCCESS : APR_ENAMETOOLONG;
 }
 
 void bl_table_row_drop(bl_table_t *t, int i)

@@ -83,7 +83,7 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *row, apr_uint64_t build,
                               const char *project, const char *json);
 
 /** Set the record of a build; it has ended when final is not 0.
- * @return APR_SUCCESS; APR_ENAMETOOLONG, the row unchanged */
+ * @return APR_SUCCESS; APR_ENAMETOOLONG: final holds, the old record stays */
 apr_status_t bl_table_row_set(bl_table_t *t, int row, int final,
                               const char *json);
 

@@ -33,8 +33,7 @@
 #define VIEWERS_MAX 65536
 #define EVENTS_AT_ONCE 512
 
-#define ANSWER                                                                \
-    "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+#define ANSWER "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 typedef struct viewer_t {
     int fd;      /* -1: none */
