@@ -105,6 +105,16 @@ fuzz: ## fuzz each parser for TIME=60 seconds (clang's libFuzzer)
 	@$(MAKE) $(PARALLEL) $(FUZZ:%=$(BUILD)/fuzz/%)
 	@t/fuzz.sh $(TIME) $(FUZZ:%=$(BUILD)/fuzz/%)
 
+BENCH := $(patsubst t/bench/%.c,$(BUILD)/bench/%,$(wildcard t/bench/*.c))
+$(BUILD)/bench/%: t/bench/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(CC) -O2 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $<
+
+bench: $(MODULE) $(BENCH) ## measure, beside a bound: REPS=1 LOADS='fanout burst' PEERS='module floor'
+	@MODULE=$(MODULE) APXS=$(APXS) REPS='$(REPS)' LOADS='$(LOADS)' \
+	    PEERS='$(PEERS)' exec t/bench/bench.pl $(BUILD)/bench
+
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
 install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
@@ -125,5 +135,6 @@ clean: ## remove what was built (not what make deps installed)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: all deps deps-test run test lint unit suite asan fuzz install clean help
+.PHONY: all deps deps-test run test lint unit suite asan fuzz bench install \
+        clean help
 .DELETE_ON_ERROR:

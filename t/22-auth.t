@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use Test::More;
 use BuildLog::Test;
+use File::Path qw(make_path);
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 
@@ -153,6 +154,24 @@ subtest 'the feed of all builds, without a name' => sub {
     ok !(grep { ($_->{data} // '') =~ /alice alone|for both|\Q$hers\E|\Q$both\E/ } @events),
         'only what is everybody\'s';
     $feed->close;
+};
+
+# What a viewer may see is kept as text; a path that holds another one, and the
+# sign before it, must not open it.
+subtest 'a name that looks like a permission' => sub {
+    my $odd = "$both/x+$hers";
+    make_path($odd);
+    my $open = (build_as('bob', $odd))[1]{build}{id};
+    ok $open, 'bob may build a directory whose name ends like that of alice';
+    write_file("$hers/wait", '');
+    my $a = (build_as('alice', $hers))[1]{build}{id};
+    wait_until { get_as('alice', "$at/project/builds/$a")->{json}{state} eq 'running' } 10, 'hers runs';
+    my $feed = feed('bob', '');
+    unlink "$hers/wait";
+    my $b   = (build_as('bob', $both))[1]{build}{id};
+    my @bob = $feed->until(ends($b), 10);
+    $feed->close;
+    ok !(grep { ($_->{data} // '') =~ /\Q"$hers"\E/ } @bob), 'and sees nothing of hers, which runs meanwhile';
 };
 
 done_testing;

@@ -12,7 +12,8 @@
  *   doubled     a number that is not greater than the one before
  *   disordered  the same, of a viewer that lost some: it may be one of those
  *   cut         a line that is not as long as -b says, or holds another
- *   id_errors   an id that is not greater than the one before (with -g)
+ *   id_errors   with -g: an id that is not greater than the one before (of a
+ *               named event: that is less), or a line without one
  *   latency     from the stamp in the line until read(2) had returned
  *
  * Readers read all, slow ones SLOW_BYTES every SLOW_MS, stalled ones nothing
@@ -228,14 +229,16 @@ static void count_line(viewer_t *v, uint64_t seq, uint64_t stamp)
         latency_add(read_at > stamp ? read_at - stamp : 0);
 }
 
-static void count_id(viewer_t *v, const char *id)
+static void count_id(viewer_t *v, const event_t *event)
 {
-    memcpy(v->last_id, id, sizeof(v->last_id));
+    memcpy(v->last_id, event->id, sizeof(v->last_id));
     if (want.ids_grow) {
         const char *at = v->last_id;
         uint64_t n = number(&at, at + strlen(at));
 
-        if (*at != '\0' || n <= v->last_id_number)
+        /* A ping may say the place again at which the viewer is. */
+        if (*at != '\0' || n < v->last_id_number ||
+            (n == v->last_id_number && !event->named))
             got.id_errors++;
         v->last_id_number = n;
     }
@@ -246,7 +249,7 @@ static void count_event(viewer_t *v)
     event_t *event = &v->event;
 
     if (event->id[0] != '\0')
-        count_id(v, event->id);
+        count_id(v, event);
     else if (want.ids_grow && event->found == GOOD_LINE)
         got.id_errors++;
     if (event->found == GOOD_LINE && !event->named)

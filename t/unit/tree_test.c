@@ -116,6 +116,34 @@ static void test_zombie(void)
     waitpid(pid, NULL, 0);
 }
 
+static void *stay_in_thread(void *baton)
+{
+    /* When the first thread has gone the process looks like a zombie. */
+    apr_sleep(apr_time_from_msec(20));
+    stay();
+    return baton;
+}
+
+static void test_first_thread_gone(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        pthread_t thread;
+
+        pthread_create(&thread, NULL, stay_in_thread, NULL);
+        pthread_exit(NULL);
+    }
+    is_u64((uint64_t)hear(), (uint64_t)pid, "a process without first thread");
+    signal_below(getpid(), SIGKILL);
+    alarm(10); /* it would stay for longer */
+    ok(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGKILL,
+       "is ended like any other");
+    alarm(0);
+}
+
 static void test_stopped(void)
 {
     pid_t pid = child(NULL);
@@ -358,6 +386,7 @@ int main(void)
     }
     test_some();
     test_zombie();
+    test_first_thread_gone();
     test_stopped();
     test_away();
     test_below_child();
