@@ -144,7 +144,8 @@ sub kill_parent
 {
     my (@also) = @_;
     my $pids = $s->pids;
-    kill 'KILL', $pids->{parent}, @also, @{ $pids->{children} };
+    # In this order: what the runner would do without its parent is not wanted.
+    kill 'KILL', @also, $pids->{parent}, @{ $pids->{children} };
     wait_until_gone(10, $pids->{parent}, @{ $pids->{children} });
     return $pids;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# bench.pl BINARIES - measures the module beside its bound; `make bench` calls it
+# bench.pl BINARIES - measures the module beside its bound; for `make bench`
 #
 # Each load runs against each peer: the module below httpd, the floor (floor.c:
 # what one core can do at all), and nginx with nchan, when both are installed.
@@ -49,7 +49,7 @@ my %load = (
     idle    => { n => [1_000, 10_000] },
     fanout  => { n => 1_000, lines => 1_000, rate => 100 },
     burst   => { n => 100, lines => 20_000 },
-    one     => { n => 1, lines => 1_000_000, few => 50_000 },
+    one     => { n => 1, lines => 1_000_000, few => 20_000 },
     stalled => { n => 90, stalled => 10, lines => 50_000, few => 10_000 },
     slow    => { n => 90, slow => 10, lines => 50_000, few => 10_000 },
     reconnect => { n => 100, lines => 5_000, rate => 1_000, drop => 1_200,
@@ -64,9 +64,6 @@ my %peer = (
                 resumes => 1 },
 );
 my $line_bytes = 100;
-
-for my $name (@loads) { die "bench: no load $name\n" if !$load{$name} }
-for my $name (@peers) { die "bench: no peer $name\n" if !$peer{$name} }
 
 # ---- processes -------------------------------------------------------
 
@@ -218,7 +215,8 @@ sub reset_peaks {
 
 sub descriptors {
     my ($wanted) = @_;
-    chomp(my $n = `sh -c 'ulimit -n $wanted 2>/dev/null || ulimit -n \$(ulimit -Hn); ulimit -n'`);
+    my $try = "ulimit -n $wanted 2>/dev/null || ulimit -n \$(ulimit -Hn)";
+    chomp(my $n = `$try; ulimit -n`);
     return $n =~ /^\d+$/ ? $n : 1024;
 }
 
@@ -295,8 +293,8 @@ sub fresh_dir {
 
 sub print_command {
     my ($run) = @_;
-    return (on_core(1), "$tmp/print", '-n', $run->{lines} || 0, '-b', $line_bytes,
-        '-r', $run->{rate} || 0, '-g', "$tmp/go");
+    return (on_core(1), "$tmp/print", '-n', $run->{lines} || 0,
+        '-b', $line_bytes, '-r', $run->{rate} || 0, '-g', "$tmp/go");
 }
 
 sub start_httpd {
@@ -588,9 +586,10 @@ sub add_row {
     my %of = map { my $c = $_; $c => median(map { $_->{$c} } @rows) } @columns;
     my $wrong = faults($run, @rows);
     $harmed = 1 if $run->{peer} eq 'module' && $wrong ne '';
-    my $resumed = $rows[0]{got}{resumed} ? ", $rows[0]{got}{resumed} resumes" : '';
-    push @table, [$run->{title}, $run->{peer}, $run->{viewers}, $run->{lines} || '-',
-        (map { figure($of{$_}) } @columns), ($wrong || 'none') . $resumed];
+    my $resumes = $rows[0]{got}{resumed};
+    push @table, [$run->{title}, $run->{peer}, $run->{viewers},
+        $run->{lines} || '-', (map { figure($of{$_}) } @columns),
+        ($wrong || 'none') . ($resumes ? " in $resumes resumes" : '')];
     return \%of;
 }
 
@@ -608,9 +607,10 @@ sub print_table {
         for (\@head, @table) { $w = length $_->[$i] if length $_->[$i] > $w }
         $w } 0 .. $#head;
     for my $row (\@head, @table) {
-        print join('  ', map { my $left = $_ < 2 || $_ == $#head ? '-' : '';
-            sprintf "%$left*s", $width[$_], $row->[$_] } 0 .. $#head) =~ s/ +$//r,
-            "\n";
+        my $line = join '  ', map {
+            my $left = $_ < 2 || $_ == $#head ? '-' : '';
+            sprintf "%$left*s", $width[$_], $row->[$_] } 0 .. $#head;
+        print $line =~ s/ +$//r, "\n";
     }
 }
 
@@ -658,6 +658,8 @@ sub prepare {
     chmod 0644, "$tmp/go";
 }
 
+for my $name (@loads) { die "bench: no load $name\n" if !$load{$name} }
+for my $name (@peers) { die "bench: no peer $name\n" if !$peer{$name} }
 prepare();
 if (grep { $_ eq 'nchan' } @peers) {
     my $why = nchan_missing();
