@@ -23,6 +23,7 @@
 #include <apr_tables.h>
 /* layer 0 */
 #include "bl_diag.h"
+#include "bl_view.h"
 /* layer 1 */
 #include "bl_log.h"
 /* this side of layer 2 */
@@ -44,11 +45,9 @@ typedef struct {
 } kept_chunk_t;
 
 /* What the view says of the build in a row. */
-typedef enum { DENIED, ALLOWED, UNDECIDED } decision_e;
-
 typedef struct {
     apr_uint64_t build;
-    decision_e decision;
+    bl_view_e decision;
 } decided_t;
 
 struct bl_feed_t {
@@ -92,31 +91,7 @@ int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b)
            same_text(a->view, b->view);
 }
 
-/* The line of a project in the view, by its first character. */
-static decision_e view_says(const char *view, const char *project)
-{
-    apr_size_t len = strlen(project);
-    const char *line = view;
-
-    while (line != NULL && *line != '\0') {
-        const char *end = strchr(line, '\n');
-
-        if (end == NULL)
-            break;
-        if ((apr_size_t)(end - line) == len + 1 &&
-            memcmp(line + 1, project, len) == 0)
-            return *line == '+' ? ALLOWED : DENIED;
-        line = end + 1;
-    }
-    return UNDECIDED;
-}
-
-int bl_feed_view_allows(const char *view, const char *project)
-{
-    return view_says(view, project) == ALLOWED;
-}
-
-static decision_e decide(bl_feed_t *f, const bl_table_row_t *row)
+static bl_view_e decide(bl_feed_t *f, const bl_table_row_t *row)
 {
     const char *project;
     decided_t *known;
@@ -129,9 +104,9 @@ static decision_e decide(bl_feed_t *f, const bl_table_row_t *row)
     apr_pool_clear(f->scratch);
     if (bl_table_row_text(&project, NULL, f->table, row->row, row->build,
                           f->scratch) != APR_SUCCESS)
-        return DENIED; /* the row is another one's by now */
+        return BL_VIEW_DENIED; /* the row is another one's by now */
     known->build = row->build;
-    known->decision = view_says(f->spec.view, project);
+    known->decision = bl_view_says(f->spec.view, project);
     return known->decision;
 }
 
@@ -312,14 +287,14 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
         if (bl_table_row_read(&row, f->table, i) != APR_SUCCESS)
             continue;
         if (!bl_reader_has(r, row.build)) {
-            decision_e decision;
+            bl_view_e decision;
 
             if (row.last_id <= bl_reader_at(r))
                 continue;
             decision = decide(f, &row);
-            if (decision == UNDECIDED)
+            if (decision == BL_VIEW_UNDECIDED)
                 *undecided = 1;
-            if (decision != ALLOWED)
+            if (decision != BL_VIEW_ALLOWED)
                 continue;
         }
         rv = bl_reader_name(r, row.build, row.tail, row.final);

@@ -40,17 +40,13 @@ typedef struct {
     const char *time_format;
     apr_interval_time_t flush; /* shortest time between two writes */
     apr_interval_time_t ping;
-    /* All builds only: sorted "+/path\n" (allowed) or "-/path\n" (denied),
-     * one after the other. */
+    /* All builds only: see bl_view.h. */
     const char *view;
     /* All builds only: the client comes back by itself when the stream ends.
      * So it is ended when a project appears that the view does not know, and
      * decided anew. Others do not see such a project. */
     int resumes;
 } bl_feed_spec_t;
-
-/** Does a view allow a project? */
-int bl_feed_view_allows(const char *view, const char *project);
 
 int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b);
 

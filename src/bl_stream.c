@@ -10,7 +10,6 @@
 #include "bl_stream.h"
 
 /* libc */
-#include <stdlib.h>
 #include <unistd.h>
 /* APR */
 #include <apr_hash.h>
@@ -23,6 +22,7 @@
 #include "mpm_common.h"
 /* layer 0 */
 #include "bl_json.h"
+#include "bl_view.h"
 /* layer 1 */
 #include "bl_log.h"
 /* layer 2 */
@@ -68,13 +68,8 @@ static int slot = -1;
 
 /* ---- who may see what: the feed of all builds ----------------------- */
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Every project that the configuration names or that has a build in the
- * table, as lines of bl_feed_spec_t.view. */
+ * table. */
 static const char *decide_view(request_rec *r)
 {
     apr_array_header_t *lines = apr_array_make(r->pool, 16, sizeof(char *));
@@ -88,8 +83,7 @@ static const char *decide_view(request_rec *r)
         const char *path = APR_ARRAY_IDX(listed, i, bl_project_t).path;
 
         apr_hash_set(seen, path, APR_HASH_KEY_STRING, path);
-        APR_ARRAY_PUSH(lines, const char *) =
-            apr_pstrcat(r->pool, "+", path, "\n", NULL);
+        bl_view_add(lines, path, 1);
     }
     apr_pool_create(&scratch, r->pool);
     for (i = 0; i < rows; i++) {
@@ -104,13 +98,10 @@ static const char *decide_view(request_rec *r)
             continue;
         path = apr_pstrdup(r->pool, path);
         apr_hash_set(seen, path, APR_HASH_KEY_STRING, path);
-        APR_ARRAY_PUSH(lines, const char *) =
-            apr_pstrcat(r->pool, bl_project_may_see(r, path) ? "+" : "-", path,
-                        "\n", NULL);
+        bl_view_add(lines, path, bl_project_may_see(r, path));
     }
     apr_pool_destroy(scratch);
-    qsort(lines->elts, (apr_size_t)lines->nelts, sizeof(char *), by_text);
-    return apr_array_pstrcat(r->pool, lines, '\0');
+    return bl_view_make(lines, r->pool);
 }
 
 /* ---- where it begins ------------------------------------------------ */
@@ -235,7 +226,7 @@ static void send_live_builds(const stream_t *s)
         if (bl_table_row_read(&row, table, i) == APR_SUCCESS && !row.final &&
             bl_table_row_text(&project, &json, table, i, row.build, scratch) ==
                 APR_SUCCESS &&
-            bl_feed_view_allows(s->spec.view, project))
+            bl_view_says(s->spec.view, project) == BL_VIEW_ALLOWED)
             send_event(s->r, "build", 0, json);
     }
     apr_pool_destroy(scratch);
