@@ -87,7 +87,9 @@ export class BuildView {
     }
     if (record.state === 'running') return this.#progress(record);
     const parts = [ending(record), inStep(record), after(record)].filter(Boolean);
-    return [parts.join(' '), record.reason].filter(Boolean).join(' · ');
+    // A step's result is in the parts already, in fewer words.
+    const told = record.state === 'failed' && (record.exit !== null || record.signal !== null);
+    return [parts.join(' '), told ? null : record.reason].filter(Boolean).join(' · ');
   }
 
   #progress(record) {
