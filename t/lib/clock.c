@@ -5,7 +5,6 @@
  * Preloaded into httpd: gettimeofday(2), which is APR's clock, is ahead by the
  * seconds that stand in the file CLOCK_FILE. The other clocks are as they are.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/time.h>
