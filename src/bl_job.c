@@ -27,7 +27,7 @@ typedef enum {
 
 struct bl_job_t {
     apr_pool_t *pool;
-    apr_pool_t *scratch; /* the record as it was shown last */
+    apr_pool_t *scratch; /* the record as it was made last */
     bl_host_t *host;
     bl_order_t *order;
     bl_build_t *build;
@@ -58,7 +58,6 @@ static const char *show(bl_job_t *job, unsigned flags)
 {
     const char *json;
 
-    /* A build that waits long is shown often, with each move of the queue. */
     apr_pool_clear(job->scratch);
     json = bl_build_to_json(job->build, job->scratch);
     bl_output_record(job->output, flags, json);

@@ -57,7 +57,6 @@ typedef struct {
     bl_feed_spec_t spec;
     bl_stamp_t at;   /* what follows this id is sent */
     int gap;         /* the client's place is none of ours: say so */
-    int row;         /* of the one build; -1: none */
     const char *now; /* the record of the one build as it is now */
     apr_array_header_t *projects; /* all: may be seen (const char *) */
 } stream_t;
@@ -139,7 +138,6 @@ static int begin_build(stream_t *s)
     if (bl_api_find_build(&row, &project, &s->now, s->r, s->query.build) !=
         APR_SUCCESS)
         return HTTP_NOT_FOUND;
-    s->row = row.row;
     switch (s->query.want) {
     case BL_WANT_AFTER:
         if (is_from_the_future(s->query.after, row.last_id))
@@ -344,7 +342,7 @@ static int anything_lives(void)
 }
 
 /* What there is since the client's place, and the end. */
-static int go_polled(const stream_t *s)
+static int go_polled(stream_t *s)
 {
     request_rec *r = s->r;
     apr_bucket_alloc_t *buckets = r->connection->bucket_alloc;
@@ -373,6 +371,11 @@ static int go_polled(const stream_t *s)
     }
     if (total >= POLL_BYTES)
         retry = POLL_RETRY_MORE_MS;
+    /* When all that came since was not for this client, it is told so: it need
+     * not ask for the same stretch again, nor be told of a gap there one day.
+     */
+    if (total == 0)
+        s->at = at;
     set_head(r);
     send_beginning(s, retry);
     ap_rflush(r);
@@ -392,7 +395,6 @@ int bl_stream_push(request_rec *r)
 
     memset(&s, 0, sizeof(s));
     s.r = r;
-    s.row = -1;
     if (bl_query_read(&s.query, &detail, r) != APR_SUCCESS)
         return bl_error_send(r, HTTP_BAD_REQUEST, detail);
     s.spec.build = s.query.build;
