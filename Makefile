@@ -109,7 +109,8 @@ BENCH := $(patsubst t/bench/%.c,$(BUILD)/bench/%,$(wildcard t/bench/*.c))
 $(BUILD)/bench/%: t/bench/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc $<"
-	$(Q)$(CC) -O2 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $<
+	$(Q)$(CC) -O2 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< $(BENCH_LIBS)
+$(BUILD)/bench/crowd: BENCH_LIBS = -lssl -lcrypto -lpthread
 
 bench: $(MODULE) $(BENCH) ## measure, beside a bound: REPS=1 LOADS='fanout burst' PEERS='module floor'
 	@MODULE=$(MODULE) APXS=$(APXS) REPS='$(REPS)' LOADS='$(LOADS)' \

@@ -8,17 +8,21 @@
 #include "mod_buildlog.h"
 
 /* layer 3 */
+#include "bl_capacity.h"
+#include "bl_child.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
+#include "bl_parked.h"
 #include "bl_project.h"
 #include "bl_route.h"
-#include "bl_stream.h"
 
 static void register_hooks(apr_pool_t *p)
 {
     bl_daemon_register_hooks(p);
     bl_project_register_hooks(p);
-    bl_stream_register_hooks(p);
+    bl_capacity_register_hooks(p);
+    bl_child_register_hooks(p);
+    bl_parked_register_hooks(p);
     ap_hook_handler(bl_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -381,6 +381,7 @@ static apr_hash_t *latest_builds(request_rec *r)
 
 static int answer_projects(request_rec *r)
 {
+    const char *stream_origin = bl_config_dir(r)->stream_origin;
     apr_array_header_t *list = bl_project_list(r);
     apr_hash_t *latest = latest_builds(r);
     bl_json_t *answer = bl_json_object(r->pool);
@@ -406,6 +407,10 @@ static int answer_projects(request_rec *r)
         bl_json_append(array, entry);
     }
     bl_json_set(answer, "projects", array);
+    if (stream_origin != NULL)
+        bl_json_set_string(answer, "streamOrigin", stream_origin);
+    else
+        bl_json_set_null(answer, "streamOrigin");
     return answer_json(r, HTTP_OK, bl_json_text(answer, r->pool));
 }
 

@@ -25,9 +25,6 @@
 #include "bl_diag.h"
 /* layer 1 */
 #include "bl_tick.h"
-/* this side of layer 2 */
-#include "bl_client.h"
-
 /* More than a window on most paths; a viewer that stands still pins no more
  * in the kernel. */
 #define SEND_BUFFER_BYTES (128 * 1024)
@@ -42,6 +39,17 @@
  * do not all come in the same moment. */
 #define RETRY_LEAST_MS 200
 #define RETRY_SPREAD_MS 1800
+
+/* ...and whose time is up: those did not all begin in the same moment. */
+#define RETRY_TIME_UP_MS 1000
+
+/* One that is busy when its time is up gets so long to take its last bytes. */
+#define LAST_BYTES_TIME apr_time_from_sec(2)
+
+/* A viewer that does not answer for so many pings, or this long, has vanished.
+ */
+#define PINGS_UNANSWERED 2
+#define PATIENCE_LEAST apr_time_from_sec(10)
 
 #define SLEEP_TIME apr_time_from_sec(30)
 
@@ -73,6 +81,7 @@ struct bl_audience_t {
     apr_time_t now;
     struct group_ring_t groups;
     struct bl_client_ring_t unused;
+    struct bl_client_ring_t timed; /* by conn.until */
     int size;
     int dismissed;
     unsigned seed;
@@ -90,9 +99,11 @@ static void let_go(bl_audience_t *a, bl_client_t *c)
 {
     bl_client_close(c, a->pollset);
     list_move(&a->unused, c);
+    if (c->conn.until != 0)
+        APR_RING_REMOVE(c, timed);
     c->group = NULL;
     a->size--;
-    bl_table_viewer_remove(a->table, a->slot); /* A3 */
+    bl_table_viewer_remove(a->table, a->slot, c->conn.kind); /* A3 */
 }
 
 /* Write what it has; then it is idle, busy or gone.
@@ -113,21 +124,18 @@ static int client_write(bl_audience_t *a, bl_client_t *c)
     return 0;
 }
 
-static apr_bucket *retry_bucket(bl_audience_t *a)
+static apr_uint32_t spread_retry(bl_audience_t *a)
 {
-    char text[BL_SSE_RETRY_MAX];
-    apr_size_t len;
-
-    len =
-        bl_sse_retry(text, (apr_uint32_t)(RETRY_LEAST_MS +
-                                          rand_r(&a->seed) % RETRY_SPREAD_MS));
-    return apr_bucket_heap_create(text, len, NULL, a->buckets);
+    return (apr_uint32_t)(RETRY_LEAST_MS + rand_r(&a->seed) % RETRY_SPREAD_MS);
 }
 
 /* Its last words; it is closed when they are out. */
-static void say_goodbye(bl_audience_t *a, bl_client_t *c)
+static void say_goodbye(bl_audience_t *a, bl_client_t *c,
+                        apr_uint32_t retry_ms)
 {
-    apr_bucket *retry = retry_bucket(a);
+    char text[BL_SSE_RETRY_MAX];
+    apr_size_t len = bl_sse_retry(text, retry_ms);
+    apr_bucket *retry = apr_bucket_heap_create(text, len, NULL, a->buckets);
 
     c->last = 1;
     bl_client_push(c, retry);
@@ -154,7 +162,7 @@ static apr_status_t client_fill(bl_audience_t *a, bl_client_t *c)
         if (chunk.then == BL_CHUNK_END)
             c->last = 1;
         else if (chunk.then == BL_CHUNK_AGAIN)
-            say_goodbye(a, c);
+            say_goodbye(a, c, spread_retry(a));
     }
     return APR_SUCCESS;
 }
@@ -191,11 +199,11 @@ static void client_serve(bl_audience_t *a, bl_client_t *c)
 
 static group_t *group_of(bl_audience_t *a, const bl_feed_spec_t *spec)
 {
+    group_t *g = APR_RING_FIRST(&a->groups);
     apr_pool_t *pool;
-    group_t *g;
 
-    APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
-    {
+    for (; g != APR_RING_SENTINEL(&a->groups, bl_group_t, link);
+         g = APR_RING_NEXT(g, link)) {
         if (bl_feed_spec_equal(bl_feed_spec(g->feed), spec))
             return g;
     }
@@ -254,11 +262,32 @@ static void group_serve(bl_audience_t *a, group_t *g, bl_stamp_t watermark)
     }
 }
 
+/* Those that vanished without a word. */
+static void list_bury(bl_audience_t *a, struct bl_client_ring_t *list,
+                      apr_interval_time_t patience)
+{
+    bl_client_t *c = APR_RING_FIRST(list);
+
+    while (c != APR_RING_SENTINEL(list, bl_client_t, link)) {
+        bl_client_t *following = APR_RING_NEXT(c, link);
+
+        if (bl_client_is_dead(c, patience))
+            let_go(a, c);
+        c = following;
+    }
+}
+
 static void group_ping(bl_audience_t *a, group_t *g)
 {
+    apr_interval_time_t ping = bl_feed_spec(g->feed)->ping;
+    apr_interval_time_t patience = ping * PINGS_UNANSWERED;
     struct bl_client_ring_t turn;
 
-    g->next_ping = a->now + bl_feed_spec(g->feed)->ping;
+    if (patience < PATIENCE_LEAST)
+        patience = PATIENCE_LEAST;
+    list_bury(a, &g->idle, patience);
+    list_bury(a, &g->busy, patience);
+    g->next_ping = a->now + ping;
     APR_RING_INIT(&turn, bl_client_t, link);
     APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
     while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
@@ -290,9 +319,50 @@ static apr_time_t group_turn(bl_audience_t *a, group_t *g,
     return g->next_ping;
 }
 
+/* ---- viewers whose time is limited ---------------------------------- */
+
+static void timed_insert(bl_audience_t *a, bl_client_t *c)
+{
+    bl_client_t *before = APR_RING_LAST(&a->timed);
+
+    /* Most come in the order of their ends. */
+    while (before != APR_RING_SENTINEL(&a->timed, bl_client_t, timed) &&
+           before->conn.until > c->conn.until)
+        before = APR_RING_PREV(before, timed);
+    APR_RING_INSERT_AFTER(before, c, timed);
+}
+
+/* It is told to come back, between two events; or, if it takes too long to get
+ * there, cut off: then it comes back all the same. */
+static void time_is_up(bl_audience_t *a, bl_client_t *c)
+{
+    if (c->last) {
+        let_go(a, c);
+        return;
+    }
+    APR_RING_REMOVE(c, timed);
+    c->conn.until = a->now + LAST_BYTES_TIME;
+    timed_insert(a, c);
+    say_goodbye(a, c, RETRY_TIME_UP_MS);
+    client_write(a, c);
+}
+
+/* @return when the next one's time is up */
+static apr_time_t timed_turn(bl_audience_t *a, apr_time_t next)
+{
+    while (!APR_RING_EMPTY(&a->timed, bl_client_t, timed)) {
+        bl_client_t *c = APR_RING_FIRST(&a->timed);
+
+        if (c->conn.until > a->now)
+            return c->conn.until < next ? c->conn.until : next;
+        time_is_up(a, c);
+    }
+    return next;
+}
+
 apr_time_t bl_audience_turn(bl_audience_t *a, bl_stamp_t watermark, int *late)
 {
-    apr_time_t next = a->now + SLEEP_TIME;
+    apr_time_t next = timed_turn(a, a->now + SLEEP_TIME);
     group_t *g = APR_RING_FIRST(&a->groups);
 
     while (g != APR_RING_SENTINEL(&a->groups, bl_group_t, link)) {
@@ -320,14 +390,16 @@ static bl_client_t *client_unused(bl_audience_t *a)
     return APR_RING_FIRST(&a->unused);
 }
 
-void bl_audience_admit(bl_audience_t *a, apr_os_sock_t fd,
+void bl_audience_admit(bl_audience_t *a, const bl_client_conn_t *conn,
                        const bl_feed_spec_t *spec, bl_stamp_t at)
 {
     bl_client_t *c = client_unused(a);
     apr_status_t rv;
 
     a->size++;
-    rv = bl_client_open(c, fd, SEND_BUFFER_BYTES, a->pollset);
+    rv = bl_client_open(c, conn, SEND_BUFFER_BYTES, a->pollset);
+    if (conn->until != 0)
+        timed_insert(a, c);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv, "BL0311 a viewer cannot be taken over");
         let_go(a, c);
@@ -336,15 +408,26 @@ void bl_audience_admit(bl_audience_t *a, apr_os_sock_t fd,
     c->group = group_of(a, spec);
     c->at = at;
     if (a->dismissed)
-        say_goodbye(a, c);
+        say_goodbye(a, c, spread_retry(a));
     list_move(&c->group->busy, c);
     client_serve(a, c);
+}
+
+void bl_audience_lose(bl_audience_t *a, bl_link_t *link)
+{
+    if (link->client != NULL)
+        let_go(a, link->client);
+    link->ops->release(link);
 }
 
 void bl_audience_event(bl_audience_t *a, const apr_pollfd_t *event)
 {
     bl_client_t *c = event->client_data;
 
+    if (c->conn.link != NULL) {
+        client_serve(a, c); /* what went wrong shows in writing */
+        return;
+    }
     if ((event->rtnevents & (APR_POLLIN | APR_POLLHUP | APR_POLLERR)) != 0 &&
         !bl_client_listen(c)) {
         let_go(a, c);
@@ -354,6 +437,23 @@ void bl_audience_event(bl_audience_t *a, const apr_pollfd_t *event)
         client_serve(a, c);
 }
 
+/* Behind the bytes that it has already. */
+static void list_dismiss(bl_audience_t *a, struct bl_client_ring_t *list)
+{
+    struct bl_client_ring_t turn;
+
+    APR_RING_INIT(&turn, bl_client_t, link);
+    APR_RING_CONCAT(&turn, list, bl_client_t, link);
+    while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
+        bl_client_t *c = APR_RING_FIRST(&turn);
+
+        list_move(&c->group->busy, c);
+        if (!c->last)
+            say_goodbye(a, c, spread_retry(a));
+        client_write(a, c);
+    }
+}
+
 void bl_audience_dismiss(bl_audience_t *a)
 {
     group_t *g;
@@ -361,20 +461,8 @@ void bl_audience_dismiss(bl_audience_t *a)
     a->dismissed = 1;
     APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
     {
-        struct bl_client_ring_t turn;
-        bl_client_t *c;
-
-        /* In the middle of its bytes nothing can be said: it is closed when
-         * they are out. */
-        APR_RING_FOREACH(c, &g->busy, bl_client_t, link)
-        c->last = 1;
-        APR_RING_INIT(&turn, bl_client_t, link);
-        APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
-        while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
-            c = APR_RING_FIRST(&turn);
-            say_goodbye(a, c);
-            client_write(a, c);
-        }
+        list_dismiss(a, &g->busy);
+        list_dismiss(a, &g->idle);
     }
 }
 
@@ -409,6 +497,7 @@ bl_audience_t *bl_audience_create(bl_table_t *table, int slot,
     a->seed = (unsigned)(a->now ^ (apr_time_t)getpid());
     APR_RING_INIT(&a->groups, bl_group_t, link);
     APR_RING_INIT(&a->unused, bl_client_t, link);
+    APR_RING_INIT(&a->timed, bl_client_t, timed);
     return a;
 }
 

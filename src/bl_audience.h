@@ -19,6 +19,7 @@
 #include <apr_poll.h>
 #include <apr_portable.h>
 
+#include "bl_client.h"
 #include "bl_feed.h"
 
 typedef struct bl_audience_t bl_audience_t;
@@ -35,9 +36,13 @@ bl_audience_t *bl_audience_create(bl_table_t *table, int slot,
 /** The time of this turn. */
 void bl_audience_set_time(bl_audience_t *audience, apr_time_t now);
 
-/** A new viewer, counted already; the descriptor is the audience's now. */
-void bl_audience_admit(bl_audience_t *audience, apr_os_sock_t fd,
+/** A new viewer, counted already; descriptor and link are the audience's now.
+ */
+void bl_audience_admit(bl_audience_t *audience, const bl_client_conn_t *conn,
                        const bl_feed_spec_t *spec, bl_stamp_t at);
+
+/** httpd lost a viewer's connection. */
+void bl_audience_lose(bl_audience_t *audience, bl_link_t *link);
 
 /** Something happened on a viewer's descriptor. */
 void bl_audience_event(bl_audience_t *audience, const apr_pollfd_t *event);

@@ -6,18 +6,26 @@
 
 /* libc */
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 /* APR */
 #include <apr_network_io.h>
 
 /* Buckets in one sendv; more only means another call. */
 #define PARTS_MAX 16
 
+/* The longest pause of TCP between two questions to a peer that takes no more,
+ * twice: one may be lost. */
+#define PROBE_PAUSE apr_time_from_sec(240)
+
 bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p)
 {
     bl_client_t *c = apr_pcalloc(p, sizeof(*c));
 
     APR_RING_ELEM_INIT(c, link);
+    APR_RING_ELEM_INIT(c, timed);
     c->out = apr_brigade_create(p, buckets);
     c->fd.p = p;
     c->fd.desc_type = APR_POLL_SOCKET;
@@ -34,20 +42,34 @@ static apr_status_t poll_for(bl_client_t *c, apr_int16_t events,
         return APR_SUCCESS;
     if (c->polled)
         apr_pollset_remove(pollset, &c->fd);
+    c->polled = 0;
     c->fd.reqevents = events;
+    if (events == 0)
+        return APR_SUCCESS;
     rv = apr_pollset_add(pollset, &c->fd);
     c->polled = rv == APR_SUCCESS;
     return rv;
 }
 
-apr_status_t bl_client_open(bl_client_t *c, apr_os_sock_t fd, int send_buffer,
-                            apr_pollset_t *pollset)
+/* What the pollset tells of it while nothing waits to be written. That httpd's
+ * connections hang up is httpd's to see, and would be told without end. */
+static apr_int16_t quiet_events(const bl_client_t *c)
 {
+    return c->conn.link == NULL ? APR_POLLIN : 0;
+}
+
+apr_status_t bl_client_open(bl_client_t *c, const bl_client_conn_t *conn,
+                            int send_buffer, apr_pollset_t *pollset)
+{
+    apr_os_sock_t fd = conn->fd;
     apr_status_t rv;
 
     c->group = NULL;
     c->at = 0;
     c->last = 0;
+    c->conn = *conn;
+    if (conn->link != NULL)
+        conn->link->client = c;
     rv = apr_os_sock_put(&c->socket, &fd, c->fd.p);
     if (rv != APR_SUCCESS)
         return rv;
@@ -57,20 +79,28 @@ apr_status_t bl_client_open(bl_client_t *c, apr_os_sock_t fd, int send_buffer,
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     apr_socket_timeout_set(c->socket, 0);
     apr_socket_opt_set(c->socket, APR_SO_SNDBUF, send_buffer);
-    return poll_for(c, APR_POLLIN, pollset);
+    return poll_for(c, quiet_events(c), pollset);
 }
 
 void bl_client_close(bl_client_t *c, apr_pollset_t *pollset)
 {
+    bl_link_t *link = c->conn.link;
+
     if (c->polled)
         apr_pollset_remove(pollset, &c->fd);
     c->polled = 0;
     apr_brigade_cleanup(c->out);
-    /* Unread input would make close() a reset that overtakes our last bytes.
-     */
-    bl_client_listen(c);
-    apr_socket_shutdown(c->socket, APR_SHUTDOWN_WRITE);
+    if (link == NULL) {
+        /* Unread input would make close() a reset that overtakes our last
+         * bytes. */
+        bl_client_listen(c);
+        apr_socket_shutdown(c->socket, APR_SHUTDOWN_WRITE);
+    }
     apr_socket_close(c->socket);
+    if (link != NULL) {
+        link->client = NULL;
+        link->ops->close(link);
+    }
 }
 
 void bl_client_push(bl_client_t *c, apr_bucket *bucket)
@@ -101,6 +131,8 @@ static void brigade_drop(apr_bucket_brigade *bb, apr_size_t n)
 
 apr_status_t bl_client_flush(bl_client_t *c)
 {
+    bl_link_t *link = c->conn.link;
+
     while (!APR_BRIGADE_EMPTY(c->out)) {
         struct iovec parts[PARTS_MAX];
         int count = PARTS_MAX;
@@ -110,18 +142,22 @@ apr_status_t bl_client_flush(bl_client_t *c)
         rv = apr_brigade_to_iovec(c->out, parts, &count);
         if (rv != APR_SUCCESS)
             return rv;
-        rv = apr_socket_sendv(c->socket, parts, count, &written);
+        rv = link == NULL ? apr_socket_sendv(c->socket, parts, count, &written)
+                          : link->ops->write(link, parts, count, &written);
         if (rv != APR_SUCCESS)
             return rv;
         brigade_drop(c->out, written);
     }
-    return APR_SUCCESS;
+    return link == NULL ? APR_SUCCESS : link->ops->flush(link);
 }
 
 apr_status_t bl_client_want_write(bl_client_t *c, int want,
                                   apr_pollset_t *pollset)
 {
-    return poll_for(c, want ? APR_POLLIN | APR_POLLOUT : APR_POLLIN, pollset);
+    apr_int16_t events = quiet_events(c);
+
+    return poll_for(c, want ? (apr_int16_t)(events | APR_POLLOUT) : events,
+                    pollset);
 }
 
 int bl_client_listen(bl_client_t *c)
@@ -134,4 +170,24 @@ int bl_client_listen(bl_client_t *c)
     if (rv == APR_SUCCESS)
         return len > 0;
     return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EINTR(rv);
+}
+
+int bl_client_is_dead(const bl_client_t *c, apr_interval_time_t patience)
+{
+#ifdef TCP_INFO
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    apr_interval_time_t silence;
+
+    memset(&info, 0, sizeof(info));
+    if (getsockopt(c->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0; /* a thread of httpd is at the other end */
+    silence = apr_time_from_msec((apr_interval_time_t)info.tcpi_last_ack_recv);
+    /* Who takes no more is asked again and again, but ever more rarely. */
+    if (info.tcpi_unacked == 0)
+        return info.tcpi_probes > 0 && silence > patience + PROBE_PAUSE;
+    return silence > patience;
+#else
+    return 0;
+#endif
 }

@@ -6,7 +6,11 @@
  * Runs in:  pump thread.
  * Owns:     the descriptor, its place in the pollset, the brigade of what was
  *           handed over and not yet written.
- * Not here: what to write (bl_feed), when (bl_pump).
+ * Not here: what to write (bl_feed), when (bl_audience).
+ *
+ * Without a link the descriptor is a socket that nobody else uses: bytes are
+ * written to it, and what comes from it is read. With a link it only tells
+ * when the link can be written to; who hangs up is seen by httpd.
  *
  * Structs are used again for later viewers: memory follows the largest number
  * of viewers at a time, not their sum.
@@ -19,14 +23,25 @@
 #include <apr_portable.h>
 #include <apr_ring.h>
 
-#include "bl_stamp.h"
+#include "bl_link.h"
+#include "bl_table.h"
+
+/* A connection that a viewer begins with. */
+typedef struct {
+    bl_viewer_e kind;
+    apr_os_sock_t fd;
+    bl_link_t *link;  /* NULL: fd is written to */
+    apr_time_t until; /* by bl_tick: it has to come back then; 0: never */
+} bl_client_conn_t;
 
 typedef struct bl_client_t bl_client_t;
 struct bl_client_t {
-    APR_RING_ENTRY(bl_client_t) link; /* of the list that it is in */
-    struct bl_group_t *group;         /* pump's */
+    APR_RING_ENTRY(bl_client_t) link;  /* of the list that it is in */
+    APR_RING_ENTRY(bl_client_t) timed; /* of those with an end, by end */
+    struct bl_group_t *group;          /* audience's */
     bl_stamp_t at; /* behind everything that was handed over */
     int last;      /* to be closed when all is written */
+    bl_client_conn_t conn;
     /* bl_client.c only: */
     apr_socket_t *socket;
     apr_bucket_brigade *out;
@@ -39,12 +54,12 @@ APR_RING_HEAD(bl_client_ring_t, bl_client_t);
 bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p);
 
 /**
- * Begin with a connection: the client owns the descriptor from now on, also
- * when this fails.
+ * Begin with a connection: the client owns descriptor and link from now on,
+ * also when this fails.
  *
  * @param send_buffer  bytes of SO_SNDBUF
  */
-apr_status_t bl_client_open(bl_client_t *client, apr_os_sock_t fd,
+apr_status_t bl_client_open(bl_client_t *client, const bl_client_conn_t *conn,
                             int send_buffer, apr_pollset_t *pollset);
 
 /** Close the connection and drop what was not written. */
@@ -67,5 +82,13 @@ apr_status_t bl_client_want_write(bl_client_t *client, int want,
 
 /** It is readable: read what nobody wants. @return 0: the client is gone */
 int bl_client_listen(bl_client_t *client);
+
+/**
+ * Has it vanished without a word? A peer that is there acknowledges what was
+ * written to it, or at least that it takes no more.
+ *
+ * @param patience  since the last sign of life, of one that was written to
+ */
+int bl_client_is_dead(const bl_client_t *client, apr_interval_time_t patience);
 
 #endif /* BL_CLIENT_H */

@@ -40,6 +40,7 @@
 #define MAX_BUILDS_MOST 128
 #define MAX_QUEUE_MOST (BL_TABLE_LIVE_MAX - MAX_BUILDS_MOST)
 #define MAX_CLIENTS_MOST 1000000
+#define MAX_PARKED_MOST 100000
 #define LINE_LIMIT_LEAST 256
 #define LINE_LIMIT_MOST (1024 * 1024)
 
@@ -105,6 +106,7 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_POINTER(accepted);
     MERGE_POINTER(time_format);
     MERGE_POINTER(allow_origin);
+    MERGE_POINTER(stream_origin);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         MERGE_POINTER(messages[i]);
     /* Variables one by one, as SetEnv does. */
@@ -349,8 +351,16 @@ static const char *set_max_queue(cmd_parms *cmd, void *dummy,
 static const char *set_max_clients(cmd_parms *cmd, void *dummy,
                                    const char *value)
 {
+    server_conf(cmd)->max_clients_is_set = 1;
     return take_number(&server_conf(cmd)->max_clients, cmd, value, 0,
                        MAX_CLIENTS_MOST);
+}
+
+static const char *set_max_parked(cmd_parms *cmd, void *dummy,
+                                  const char *value)
+{
+    return take_number(&server_conf(cmd)->max_parked, cmd, value, 1,
+                       MAX_PARKED_MOST);
 }
 
 static const char *set_line_limit(cmd_parms *cmd, void *dummy,
@@ -539,10 +549,8 @@ static const char *set_time_format(cmd_parms *cmd, void *dir,
     return NULL;
 }
 
-static const char *add_allow_origin(cmd_parms *cmd, void *dir,
-                                    const char *value)
+static const char *check_origin(cmd_parms *cmd, const char *value)
 {
-    bl_dir_conf_t *conf = dir;
     apr_uri_t uri;
 
     if (apr_uri_parse(cmd->pool, value, &uri) != APR_SUCCESS ||
@@ -552,10 +560,31 @@ static const char *add_allow_origin(cmd_parms *cmd, void *dir,
         return wrong(cmd, value,
                      "an origin such as https://ci.example.org (no path, no "
                      "wildcard)");
+    return NULL;
+}
+
+static const char *add_allow_origin(cmd_parms *cmd, void *dir,
+                                    const char *value)
+{
+    bl_dir_conf_t *conf = dir;
+    const char *error = check_origin(cmd, value);
+
+    if (error != NULL)
+        return error;
     if (conf->allow_origin == NULL)
         conf->allow_origin = apr_array_make(cmd->pool, 4, sizeof(char *));
     APR_ARRAY_PUSH(conf->allow_origin, const char *) = value;
     return NULL;
+}
+
+static const char *set_stream_origin(cmd_parms *cmd, void *dir,
+                                     const char *value)
+{
+    const char *error = check_origin(cmd, value);
+
+    if (error == NULL)
+        ((bl_dir_conf_t *)dir)->stream_origin = value;
+    return error;
 }
 
 /* ---- the table ------------------------------------------------------ */
@@ -575,6 +604,8 @@ const command_rec bl_config_commands[] = {
                   "builds that may wait"),
     AP_INIT_TAKE1("BuildLogMaxClients", set_max_clients, NULL, SERVER,
                   "viewers at once, over all children"),
+    AP_INIT_TAKE1("BuildLogMaxParked", set_max_parked, NULL, SERVER,
+                  "viewers over TLS at once, in each child (event MPM)"),
     AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,
                   "bytes; longer lines are stored in pieces"),
     AP_INIT_TAKE1("BuildLog", set_on, NULL, ANYWHERE,
@@ -605,5 +636,7 @@ const command_rec bl_config_commands[] = {
                   "the stamp of text lines, for strftime"),
     AP_INIT_ITERATE("BuildLogAllowOrigin", add_allow_origin, NULL, ANYWHERE,
                     "origins of other sites whose pages may use this one"),
+    AP_INIT_TAKE1("BuildLogStreamOrigin", set_stream_origin, NULL, ANYWHERE,
+                  "origin of this site that the page takes its stream from"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL},
 };

@@ -31,6 +31,8 @@ typedef struct {
     gid_t gid;
     bl_limits_t limits;
     apr_uint32_t max_clients;
+    int max_clients_is_set;
+    apr_uint32_t max_parked; /* of a child; 0: by its threads */
 } bl_server_conf_t;
 
 /* Not set: inherited, and at last the default. */
@@ -56,6 +58,7 @@ typedef struct {
     apr_interval_time_t flush;
     const char *time_format;
     apr_array_header_t *allow_origin; /* const char *; NULL: none */
+    const char *stream_origin;        /* NULL: the page's own */
 } bl_dir_conf_t;
 
 extern const command_rec bl_config_commands[];

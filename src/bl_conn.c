@@ -1,40 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_conn.c - how a stream's connection is kept
+ * bl_conn.c - how the connection of a stream is kept
  */
 #include "bl_conn.h"
 
 /* libc */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+/* APR */
+#include <apr_portable.h>
+#include <apr_strings.h>
 /* httpd */
+#include "ap_mpm.h"
 #include "http_core.h"
 #include "mod_buildlog.h"
 #include "util_filter.h"
+/* layer 3 */
+#include "bl_child.h"
+#include "bl_held.h"
+#include "bl_parked.h"
 
 /* Descriptors of streams stand above those that httpd counts on being low. */
 #define FD_LEAST 16
 
-const char *bl_conn_kind_name(bl_conn_kind_e kind)
-{
-    return kind == BL_CONN_DETACHED ? "detached" : "polled";
-}
+/* What a child needs besides its viewers: logs, listeners, and some for each
+ * thread that answers a request. */
+#define FDS_OF_CHILD 64
+#define FDS_OF_THREAD 2
 
-/* A filter that a stream may go on without: the one that writes to the socket,
- * and mod_reqtimeout's, which only looks for the end of a request. */
+/* What is read at once of what nobody wants. */
+#define UNWANTED_BYTES 4096
+
+/* ---- which kind ----------------------------------------------------- */
+
+/* The filters that a stream may go on without: the one that writes to the
+ * socket, and mod_reqtimeout's, which only looks for the end of a request. */
 static int is_dispensable(const ap_filter_t *f)
 {
     return strcmp(f->frec->name, "core") == 0 ||
            strcmp(f->frec->name, "reqtimeout") == 0;
 }
 
-/* No TLS, nothing that counts, limits or changes bytes. */
+static int is_tls(const ap_filter_t *f)
+{
+    return strncmp(f->frec->name, "ssl/tls", 7) == 0;
+}
+
+/* Nothing between us and the socket. */
 static int is_bare(const conn_rec *c)
 {
     const ap_filter_t *f;
 
-    if (c->master != NULL || c->output_filters == NULL)
-        return 0;
     for (f = c->output_filters; f != NULL; f = f->next) {
         if (!is_dispensable(f))
             return 0;
@@ -42,30 +60,125 @@ static int is_bare(const conn_rec *c)
     return 1;
 }
 
-bl_conn_kind_e bl_conn_kind(const request_rec *r)
+int bl_conn_is_only_tls(const conn_rec *c)
 {
-    return is_bare(r->connection) ? BL_CONN_DETACHED : BL_CONN_POLLED;
+    const ap_filter_t *f;
+    int found = 0;
+
+    for (f = c->output_filters; f != NULL; f = f->next) {
+        if (is_tls(f))
+            found = 1;
+        else if (!is_dispensable(f))
+            return 0;
+    }
+    return found;
 }
 
-void bl_conn_prepare(request_rec *r)
+/* ---- descriptors ---------------------------------------------------- */
+
+int bl_conn_fds_reserved(void)
 {
-    r->connection->keepalive = AP_CONN_CLOSE;
+    int threads = 0;
+
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    return FDS_OF_CHILD + FDS_OF_THREAD * threads;
 }
 
-apr_status_t bl_conn_detach(apr_os_sock_t *fd, request_rec *r)
+int bl_conn_fds_most(void)
 {
-    apr_socket_t *socket = ap_get_conn_socket(r->connection);
-    apr_os_sock_t ours;
-    apr_status_t rv = apr_os_sock_get(&ours, socket);
+    struct rlimit limit;
+    int reserve = bl_conn_fds_reserved(), all;
 
-    if (rv != APR_SUCCESS)
-        return rv;
-    ours = fcntl(ours, F_DUPFD_CLOEXEC, FD_LEAST);
-    if (ours < 0)
-        return APR_FROM_OS_ERROR(errno);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    all = (int)limit.rlim_cur;
+    return all - (reserve < all / 2 ? reserve : all / 2);
+}
+
+const char *bl_conn_take_socket(bl_arrival_t *arrival, request_rec *r)
+{
+    static int told;
+    apr_os_sock_t fd;
+    apr_status_t rv;
+
+    rv = apr_os_sock_get(&fd, ap_get_conn_socket(r->connection));
+    if (rv == APR_SUCCESS) {
+        /* The lowest that is free: so its number tells how many there are.
+         * httpd ends a child that cannot accept: it is not driven so far. */
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, FD_LEAST);
+        if (fd >= 0 && fd < bl_conn_fds_most()) {
+            arrival->conn.fd = fd;
+            return NULL;
+        }
+        rv = fd < 0 ? APR_FROM_OS_ERROR(errno) : APR_EMFILE;
+        if (fd >= 0)
+            close(fd);
+    }
+    if (!told)
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, rv, r,
+                      "BL0406 no more descriptors for viewers in this child: "
+                      "further ones are told to come back; raise its limit "
+                      "(ulimit -n; Debian: APACHE_ULIMIT_MAX_FILES)");
+    told = 1;
+    return "This server process has no more descriptors for viewers. Try "
+           "again later.";
+}
+
+apr_status_t bl_conn_adopt(bl_arrival_t *arrival, const conn_rec *c)
+{
+    apr_status_t rv = bl_pump_req_adopt(bl_child_pump(), arrival);
+
+    if (rv != APR_SUCCESS) {
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, rv, c,
+                      "BL0401 a viewer could not be kept; it will come back");
+        bl_pump_req_forget(bl_child_pump(), arrival);
+    }
+    return rv;
+}
+
+int bl_conn_is_open(conn_rec *c, apr_bucket_brigade *bb)
+{
+    apr_status_t rv;
+    int open;
+
+    rv = ap_get_brigade(c->input_filters, bb, AP_MODE_READBYTES,
+                        APR_NONBLOCK_READ, UNWANTED_BYTES);
+    open =
+        rv == APR_SUCCESS
+            ? APR_BRIGADE_EMPTY(bb) || !APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb))
+            : APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EINTR(rv);
+    apr_brigade_cleanup(bb);
+    return open;
+}
+
+/* ---- detached: plain HTTP/1.x, any MPM ------------------------------ */
+
+static void keep_detached(bl_arrival_t *arrival, request_rec *r)
+{
     /* For httpd the client is gone: nothing is written any more, not even the
-     * end of the body, and closing is no shutdown(2) of what we share. */
+     * end of the body; it closes its descriptor without a shutdown(2) of what
+     * we share, and frees everything. */
     r->connection->aborted = 1;
-    *fd = ours;
-    return APR_SUCCESS;
+    bl_conn_adopt(arrival, r->connection);
+}
+
+static const bl_conn_t detached = {"detached", BL_VIEWER_DETACHED,
+                                   bl_conn_take_socket, keep_detached};
+
+/* ---- the choice ----------------------------------------------------- */
+
+const bl_conn_t *bl_conn_of(const request_rec *r)
+{
+    const conn_rec *c = r->connection;
+
+    /* A stream of HTTP/2 is not a connection: to keep it would keep a thread,
+     * of which its client has six. */
+    if (c->master != NULL || bl_child_pump() == NULL)
+        return NULL;
+    if (is_bare(c))
+        return &detached;
+    if (bl_parked_is_possible(c))
+        return &bl_parked;
+    return &bl_held;
 }

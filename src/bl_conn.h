@@ -1,40 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_conn.h - how a stream's connection is kept
+ * bl_conn.h - how the connection of a stream is kept
  *
- * Layer:    3 (httpd glue): the only door to conn_rec and its filters.
+ * Layer:    3 (httpd glue). With bl_parked and bl_held the only door to
+ *           conn_rec and its filters.
  * Runs in:  request threads.
- * Owns:     what may be done with a connection, and taking it from httpd.
- * Not here: what is written (bl_stream, bl_pump).
+ * Owns:     the choice of a kind, and the detached kind.
+ * Not here: the bytes (bl_pump), streams that are not kept (short polls:
+ *           bl_stream).
+ *
+ * A kind is a row of functions; a viewer goes through them in this order:
+ *
+ *     bl_conn_of -> prepare -> (head and first events, flushed) -> keep
+ *
+ *     kind      what is kept            what it costs      ended by
+ *     detached  the socket, by the      a descriptor       nobody
+ *               pump alone
+ *     parked    the connection, by the  two descriptors,   BuildLogMaxParked;
+ *               MPM                     its TLS state      server's Timeout
+ *     held      a thread                the thread         a quarter of the
+ *                                                          threads; 30 s
  */
 #ifndef BL_CONN_H
 #define BL_CONN_H
 
 #include "httpd.h"
 
-#include <apr_portable.h>
+#include "bl_pump.h"
 
-typedef enum {
-    BL_CONN_DETACHED, /* the descriptor goes to the pump, httpd forgets it */
-    BL_CONN_POLLED    /* short poll: what there is, then the end */
-} bl_conn_kind_e;
+typedef struct {
+    const char *name; /* for the debug log */
+    bl_viewer_e kind;
+    /**
+     * The viewer is counted. May it come? If so take what the connection
+     * needs.
+     *
+     * @return NULL: yes; else which limit is reached, a sentence for the
+     *         client
+     */
+    const char *(*prepare)(bl_arrival_t *arrival, request_rec *r);
+    /**
+     * The head was flushed: hand the viewer to the pump. Consumes arrival,
+     * whatever happens.
+     */
+    void (*keep)(bl_arrival_t *arrival, request_rec *r);
+} bl_conn_t;
 
-/** "detached", "polled": for the debug log. */
-const char *bl_conn_kind_name(bl_conn_kind_e kind);
+/** How this request's connection can be kept; NULL: not at all. */
+const bl_conn_t *bl_conn_of(const request_rec *r);
 
-/** What this request's connection allows. */
-bl_conn_kind_e bl_conn_kind(const request_rec *r);
+/** Descriptors that a child may use for viewers, by this process's limit; and
+ * those that it keeps for all else. */
+int bl_conn_fds_most(void);
+int bl_conn_fds_reserved(void);
 
-/** Before the head is written: the body ends with the connection, the same
- * bytes for HTTP/1.0 and 1.1. */
-void bl_conn_prepare(request_rec *r);
+/* ---- for the kinds -------------------------------------------------- */
 
-/**
- * Take the descriptor of a connection whose head was flushed. httpd closes its
- * own one without a shutdown and frees everything when the handler returns.
- *
- * @param fd  the caller's from now on
- */
-apr_status_t bl_conn_detach(apr_os_sock_t *fd, request_rec *r);
+/** Is there TLS on it, and nothing unknown that counts, limits or changes
+ * bytes? */
+int bl_conn_is_only_tls(const conn_rec *c);
+
+/** A descriptor of the client's socket for the pump. @return as prepare */
+const char *bl_conn_take_socket(bl_arrival_t *arrival, request_rec *r);
+
+/** Hand over; if that fails say so in the log, and forget the viewer. */
+apr_status_t bl_conn_adopt(bl_arrival_t *arrival, const conn_rec *c);
+
+/** Read and drop what came. @param bb  empty, and empty again @return 0: the
+ * client has gone */
+int bl_conn_is_open(conn_rec *c, apr_bucket_brigade *bb);
 
 #endif /* BL_CONN_H */

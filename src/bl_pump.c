@@ -4,6 +4,8 @@
  *
  * ORDER         before it sleeps the thread arms its slot, then looks at the
  *               watermark once more: the runner does the opposite (bl_table.c)
+ *               a viewer that comes and is lost is in both lists of the
+ *               inbox: it is admitted before it is let go
  * LOCKS         inbox_lock guards the inbox and the thread's handle; nothing
  *               is done under it but to look and to link
  * DIAGNOSTICS   BL0310 poll
@@ -12,6 +14,7 @@
 
 /* libc */
 #include <signal.h>
+#include <unistd.h>
 /* APR */
 #include <apr_allocator.h>
 #include <apr_poll.h>
@@ -32,16 +35,7 @@
 #define POLL_RESULTS 512
 #define STACK_BYTES (512 * 1024)
 
-/* A viewer on its way from a request thread. */
-typedef struct arrival_t arrival_t;
-struct arrival_t {
-    APR_RING_ENTRY(arrival_t) link;
-    apr_pool_t *pool;
-    apr_os_sock_t fd;
-    bl_feed_spec_t spec;
-    bl_stamp_t at;
-};
-APR_RING_HEAD(arrival_ring_t, arrival_t);
+APR_RING_HEAD(arrival_ring_t, bl_arrival_t);
 
 struct bl_pump_t {
     /* set once */
@@ -51,8 +45,9 @@ struct bl_pump_t {
     apr_pool_t *child_pool;
 
     /* between threads */
-    apr_thread_mutex_t *inbox_lock; /* guards inbox and thread */
+    apr_thread_mutex_t *inbox_lock; /* guards inbox, lost and thread */
     struct arrival_ring_t inbox;
+    struct bl_link_ring_t lost;
     apr_thread_t *thread; /* NULL: not begun */
     volatile sig_atomic_t stopping;
     volatile sig_atomic_t joining;
@@ -68,23 +63,32 @@ struct bl_pump_t {
 
 /* ---- the thread ----------------------------------------------------- */
 
-static void take_arrivals(bl_pump_t *pump)
+static void take_inbox(bl_pump_t *pump)
 {
-    struct arrival_ring_t taken;
+    struct arrival_ring_t come;
+    struct bl_link_ring_t lost;
 
     /* Never waits: who holds the lock wakes this thread when it has let go. */
     if (apr_thread_mutex_trylock(pump->inbox_lock) != APR_SUCCESS)
         return;
-    APR_RING_INIT(&taken, arrival_t, link);
-    APR_RING_CONCAT(&taken, &pump->inbox, arrival_t, link);
+    APR_RING_INIT(&come, bl_arrival_t, ring);
+    APR_RING_CONCAT(&come, &pump->inbox, bl_arrival_t, ring);
+    APR_RING_INIT(&lost, bl_link_t, ring);
+    APR_RING_CONCAT(&lost, &pump->lost, bl_link_t, ring);
     apr_thread_mutex_unlock(pump->inbox_lock);
-    while (!APR_RING_EMPTY(&taken, arrival_t, link)) {
-        arrival_t *arrival = APR_RING_FIRST(&taken);
+    while (!APR_RING_EMPTY(&come, bl_arrival_t, ring)) {
+        bl_arrival_t *arrival = APR_RING_FIRST(&come);
 
-        APR_RING_REMOVE(arrival, link);
-        bl_audience_admit(pump->audience, arrival->fd, &arrival->spec,
+        APR_RING_REMOVE(arrival, ring);
+        bl_audience_admit(pump->audience, &arrival->conn, &arrival->spec,
                           arrival->at);
         apr_pool_destroy(arrival->pool);
+    }
+    while (!APR_RING_EMPTY(&lost, bl_link_t, ring)) {
+        bl_link_t *link = APR_RING_FIRST(&lost);
+
+        APR_RING_REMOVE(link, ring);
+        bl_audience_lose(pump->audience, link);
     }
 }
 
@@ -125,7 +129,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
         int late = 0;
 
         bl_audience_set_time(pump->audience, pump->now);
-        take_arrivals(pump);
+        take_inbox(pump);
         if (pump->stopping && pump->stop_deadline == 0) {
             pump->stop_deadline = pump->now + STOP_TIME;
             bl_audience_dismiss(pump->audience);
@@ -185,7 +189,8 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
     pump->wake = wake;
     pump->slot = slot;
     pump->child_pool = p;
-    APR_RING_INIT(&pump->inbox, arrival_t, link);
+    APR_RING_INIT(&pump->inbox, bl_arrival_t, ring);
+    APR_RING_INIT(&pump->lost, bl_link_t, ring);
     rv = apr_thread_mutex_create(&pump->inbox_lock, APR_THREAD_MUTEX_DEFAULT,
                                  p);
     if (rv != APR_SUCCESS)
@@ -217,33 +222,55 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
     return APR_SUCCESS;
 }
 
-apr_status_t bl_pump_req_adopt(bl_pump_t *pump, apr_os_sock_t fd,
-                               const bl_feed_spec_t *spec, bl_stamp_t at)
+bl_arrival_t *bl_pump_req_arrive(const bl_feed_spec_t *spec, bl_stamp_t at,
+                                 bl_viewer_e kind)
 {
-    apr_status_t rv = APR_SUCCESS;
-    arrival_t *arrival;
+    bl_arrival_t *arrival;
     apr_pool_t *pool;
 
     apr_pool_create(&pool, NULL);
     arrival = apr_pcalloc(pool, sizeof(*arrival));
-    APR_RING_ELEM_INIT(arrival, link);
+    APR_RING_ELEM_INIT(arrival, ring);
     arrival->pool = pool;
-    arrival->fd = fd;
     arrival->spec = *spec;
     arrival->spec.time_format = apr_pstrdup(pool, spec->time_format);
     arrival->spec.view = apr_pstrdup(pool, spec->view);
     arrival->at = at;
+    arrival->conn.kind = kind;
+    arrival->conn.fd = -1;
+    return arrival;
+}
+
+apr_status_t bl_pump_req_adopt(bl_pump_t *pump, bl_arrival_t *arrival)
+{
+    apr_status_t rv = APR_SUCCESS;
+
     apr_thread_mutex_lock(pump->inbox_lock);
     if (pump->thread == NULL)
         rv = begin_thread(pump);
     if (rv == APR_SUCCESS)
-        APR_RING_INSERT_TAIL(&pump->inbox, arrival, arrival_t, link);
+        APR_RING_INSERT_TAIL(&pump->inbox, arrival, bl_arrival_t, ring);
     apr_thread_mutex_unlock(pump->inbox_lock);
-    if (rv != APR_SUCCESS)
-        apr_pool_destroy(pool);
-    else
+    if (rv == APR_SUCCESS)
         bl_wake_send(pump->wake, pump->slot);
     return rv;
+}
+
+void bl_pump_req_forget(bl_pump_t *pump, bl_arrival_t *arrival)
+{
+    bl_table_viewer_remove(pump->table, pump->slot, arrival->conn.kind);
+    if (arrival->conn.fd >= 0)
+        close(arrival->conn.fd);
+    apr_pool_destroy(arrival->pool);
+}
+
+void bl_pump_req_lose(bl_pump_t *pump, bl_link_t *link)
+{
+    apr_thread_mutex_lock(pump->inbox_lock);
+    APR_RING_ELEM_INIT(link, ring);
+    APR_RING_INSERT_TAIL(&pump->lost, link, bl_link_t, ring);
+    apr_thread_mutex_unlock(pump->inbox_lock);
+    bl_wake_send(pump->wake, pump->slot);
 }
 
 void bl_pump_begin_stop(bl_pump_t *pump)

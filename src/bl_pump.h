@@ -19,6 +19,7 @@
 #include <apr_pools.h>
 #include <apr_portable.h>
 
+#include "bl_client.h"
 #include "bl_feed.h"
 #include "bl_wake.h"
 
@@ -34,16 +35,42 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
                             bl_wake_t *wake, int slot, const char *logs_dir,
                             apr_pool_t *p);
 
+/* A viewer on its way to the pump. conn is filled in by who sends it. */
+typedef struct bl_arrival_t bl_arrival_t;
+struct bl_arrival_t {
+    APR_RING_ENTRY(bl_arrival_t) ring;
+    apr_pool_t *pool; /* nobody's child */
+    bl_feed_spec_t spec;
+    bl_stamp_t at;
+    bl_client_conn_t conn;
+};
+
 /**
- * Hand a viewer over, already counted in the table.
+ * Begin to send a viewer, already counted in the table. It ends in
+ * bl_pump_req_adopt or bl_pump_req_forget.
  *
- * @param fd    the pump owns it after APR_SUCCESS
  * @param spec  copied
  * @param at    what follows this id is written
- * @return APR_SUCCESS; why there is no thread
  */
-apr_status_t bl_pump_req_adopt(bl_pump_t *pump, apr_os_sock_t fd,
-                               const bl_feed_spec_t *spec, bl_stamp_t at);
+bl_arrival_t *bl_pump_req_arrive(const bl_feed_spec_t *spec, bl_stamp_t at,
+                                 bl_viewer_e kind);
+
+/**
+ * Hand it over: with its descriptor and link it is the pump's, which closes
+ * both and takes it off the table's count.
+ *
+ * @return APR_SUCCESS; why there is no thread: nothing was taken, and the
+ *         arrival is still the caller's
+ */
+apr_status_t bl_pump_req_adopt(bl_pump_t *pump, bl_arrival_t *arrival);
+
+/** It does not come: free it, close its descriptor and take it off the table's
+ * count. */
+void bl_pump_req_forget(bl_pump_t *pump, bl_arrival_t *arrival);
+
+/** httpd lost the connection of an adopted viewer: the pump will release the
+ * link. */
+void bl_pump_req_lose(bl_pump_t *pump, bl_link_t *link);
 
 /** The child will end: let all viewers go, with a hint when to come back.
  * Only sets a flag and wakes: may be called in a signal handler. */

@@ -45,8 +45,8 @@ typedef struct {
 typedef struct {
     apr_uint32_t pid;   /* 0: free */
     apr_uint32_t armed; /* 1: sleeps, wants to be woken */
-    apr_uint32_t viewers;
-    char pad[52];
+    apr_uint32_t viewers[BL_VIEWER_KINDS];
+    char pad[44];
 } slot_t;
 
 typedef struct {
@@ -426,6 +426,14 @@ int bl_table_slot_count(const bl_table_t *t)
     return (int)t->head->slots;
 }
 
+static void forget_viewers(slot_t *slot)
+{
+    int kind;
+
+    for (kind = 0; kind < BL_VIEWER_KINDS; kind++)
+        STORE(slot->viewers[kind], 0);
+}
+
 int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
 {
     apr_uint32_t i;
@@ -436,7 +444,7 @@ int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
         if (__atomic_compare_exchange_n(&t->slots[i].pid, &none, pid, 0,
                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
             STORE(t->slots[i].armed, 0);
-            STORE(t->slots[i].viewers, 0);
+            forget_viewers(&t->slots[i]);
             return (int)i;
         }
     }
@@ -450,7 +458,7 @@ void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
     for (i = 0; i < t->head->slots; i++) {
         if (LOAD(t->slots[i].pid) == pid) {
             STORE(t->slots[i].armed, 0);
-            STORE(t->slots[i].viewers, 0);
+            forget_viewers(&t->slots[i]);
             STORE(t->slots[i].pid, 0);
         }
     }
@@ -466,27 +474,41 @@ void bl_table_slot_disarm(bl_table_t *t, int slot)
     __atomic_store_n(&t->slots[slot].armed, 0, __ATOMIC_SEQ_CST);
 }
 
-apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, apr_uint32_t max)
+apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, bl_viewer_e kind,
+                                 apr_uint32_t max)
 {
     /* First counted, then compared: two at once may both be refused, but
      * never both be let in above the limit. */
-    __atomic_add_fetch(&t->slots[slot].viewers, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&t->slots[slot].viewers[kind], 1, __ATOMIC_SEQ_CST);
     if (bl_table_viewers(t) <= max)
         return APR_SUCCESS;
-    bl_table_viewer_remove(t, slot);
+    bl_table_viewer_remove(t, slot, kind);
     return APR_ENOSPC;
 }
 
-void bl_table_viewer_remove(bl_table_t *t, int slot)
+void bl_table_viewer_remove(bl_table_t *t, int slot, bl_viewer_e kind)
 {
-    __atomic_sub_fetch(&t->slots[slot].viewers, 1, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&t->slots[slot].viewers[kind], 1, __ATOMIC_SEQ_CST);
 }
 
 apr_uint32_t bl_table_viewers(const bl_table_t *t)
 {
-    apr_uint32_t i, sum = 0;
+    apr_uint32_t sum = 0;
+    int kind;
 
-    for (i = 0; i < t->head->slots; i++)
-        sum += __atomic_load_n(&t->slots[i].viewers, __ATOMIC_SEQ_CST);
+    for (kind = 0; kind < BL_VIEWER_KINDS; kind++)
+        sum += bl_table_viewers_of(t, -1, (bl_viewer_e)kind);
+    return sum;
+}
+
+apr_uint32_t bl_table_viewers_of(const bl_table_t *t, int slot,
+                                 bl_viewer_e kind)
+{
+    int i = slot < 0 ? 0 : slot;
+    int end = slot < 0 ? (int)t->head->slots : slot + 1;
+    apr_uint32_t sum = 0;
+
+    for (; i < end; i++)
+        sum += __atomic_load_n(&t->slots[i].viewers[kind], __ATOMIC_SEQ_CST);
     return sum;
 }

@@ -45,6 +45,14 @@ typedef struct bl_table_t bl_table_t;
 /* Most pumps (httpd children) that can be woken. */
 #define BL_TABLE_SLOTS_MAX 256
 
+/* How the connection of a viewer is kept. */
+typedef enum {
+    BL_VIEWER_DETACHED, /* its socket is the pump's alone */
+    BL_VIEWER_PARKED,   /* the MPM watches it, the pump writes to it */
+    BL_VIEWER_HELD,     /* a thread of httpd passes on what the pump writes */
+    BL_VIEWER_KINDS
+} bl_viewer_e;
+
 /* A build, as one consistent look at its row. */
 typedef struct {
     apr_uint64_t build;
@@ -154,12 +162,17 @@ void bl_table_slot_disarm(bl_table_t *t, int slot);
 /**
  * Request thread or pump: count one more viewer of this slot.
  *
- * @param max  viewers over all slots
- * @return APR_SUCCESS; APR_ENOSPC: not counted
+ * @param max  viewers over all slots and kinds
+ * @return APR_ENOSPC: there are that many already, and it is not counted
  */
-apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, apr_uint32_t max);
-void bl_table_viewer_remove(bl_table_t *t, int slot);
-/** Over all slots. */
+apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, bl_viewer_e kind,
+                                 apr_uint32_t max);
+void bl_table_viewer_remove(bl_table_t *t, int slot, bl_viewer_e kind);
+
+/** Over all slots and kinds. */
 apr_uint32_t bl_table_viewers(const bl_table_t *t);
+/** Of one kind. @param slot  -1: over all slots */
+apr_uint32_t bl_table_viewers_of(const bl_table_t *t, int slot,
+                                 bl_viewer_e kind);
 
 #endif /* BL_TABLE_H */

@@ -23,9 +23,12 @@ export function getBuild(id) {
   return request(`/api/project/builds/${id}`);
 }
 
-/** @return array of {"path", "title", "last"} */
-export async function getProjects() {
-  return (await request('/api/project/projects')).projects;
+/**
+ * @return { projects: array of {"path", "title", "last"},
+ *           streamOrigin: where streams are better taken from, or null }
+ */
+export function getProjects() {
+  return request('/api/project/projects');
 }
 
 function sentence(text) {

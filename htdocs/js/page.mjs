@@ -27,6 +27,7 @@ const form = new ProjectForm(follow);
 const states = new Map(); // build -> its state as last told
 let followed = null;
 let stream = null;
+let streamOrigin = ''; // '': the page's own
 let lines = null;
 let retryMs = RETRY_FIRST_MS;
 let retryTimer = 0;
@@ -62,6 +63,7 @@ function show() {
     time: (text) => build.setTime(text),
     state: takeState,
   });
+  stream.moveTo(streamOrigin);
   stream.open();
 }
 
@@ -144,5 +146,9 @@ addEventListener('pageshow', (event) => {
   if (event.persisted) show();
 });
 
-form.load();
+form.load().then((origin) => {
+  if (origin === null || origin === location.origin) return;
+  streamOrigin = origin;
+  stream.moveTo(origin);
+});
 show();

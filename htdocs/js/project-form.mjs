@@ -31,12 +31,16 @@ export class ProjectForm {
     this.#path.addEventListener('input', () => this.#refuse(''));
   }
 
+  /** @return where streams are better taken from, or null */
   async load() {
     try {
-      this.#offer(await getProjects());
+      const { projects, streamOrigin } = await getProjects();
+      this.#offer(projects);
+      return streamOrigin;
     } catch (problem) {
       this.#projects.replaceChildren(make('p', { class: 'hint' },
         `${problem.message} The projects cannot be listed; a path can be typed all the same.`));
+      return null;
     }
   }
 

@@ -19,6 +19,7 @@ const POLL_PAUSE_MS = 6000;
 export class LogStream {
   #build;
   #on;
+  #origin = '';
   #source = null;
   #state = '';
   #opened = false;
@@ -42,13 +43,20 @@ export class LogStream {
     this.#enter(this.#state === '' ? 'connecting' : 'reconnecting');
     this.#opened = false;
     this.#heardAt = Date.now();
-    this.#source = new EventSource(this.#url());
+    this.#source = new EventSource(this.#url(), { withCredentials: this.#origin !== '' });
     this.#listen(this.#source);
     this.#watch = setInterval(() => this.#look(), WATCH_MS);
   }
 
   close() {
     this.#drop();
+  }
+
+  /** Go on from another address of the same site. */
+  moveTo(origin) {
+    if (this.#origin === origin || this.#state === 'ended') return;
+    this.#origin = origin;
+    if (this.#source !== null) this.open();
   }
 
   /** Everything is here: nothing more will come. */
@@ -62,7 +70,8 @@ export class LogStream {
     const stop = new AbortController();
     try {
       const headers = { Accept: 'text/event-stream' };
-      return (await fetch(this.#url(), { headers, signal: stop.signal })).status;
+      const credentials = this.#origin === '' ? 'same-origin' : 'include';
+      return (await fetch(this.#url(), { headers, credentials, signal: stop.signal })).status;
     } catch {
       return 0;
     } finally {
@@ -75,7 +84,7 @@ export class LogStream {
     if (this.#build !== null) query.set('build', this.#build);
     query.set('format', 'json');
     if (this.#lastId !== '') query.set('lastEventId', this.#lastId);
-    return `/api/log/push?${query}`;
+    return `${this.#origin}/api/log/push?${query}`;
   }
 
   #drop() {
@@ -141,11 +150,16 @@ export class LogStream {
 
   #failed(source) {
     if (source.readyState === EventSource.CLOSED) {
+      if (this.#origin !== '' && !this.#opened) {
+        // The other address does not let this page in: its own always does.
+        this.moveTo('');
+        return;
+      }
       this.#drop();
       this.#enter('closed');
       return;
     }
-    const wait = this.#opened && isPolled() ? POLL_PAUSE_MS : 0;
+    const wait = this.#opened && this.#isPolled() ? POLL_PAUSE_MS : 0;
     this.#opened = false;
     if (this.#state === 'busy') return;
     clearTimeout(this.#grace);
@@ -153,15 +167,15 @@ export class LogStream {
     else this.#grace = setTimeout(() => this.#enter('reconnecting'), wait);
   }
 
+  #isPolled() {
+    const [page] = performance.getEntriesByType('navigation');
+    return this.#origin === '' && /^h[23]/.test(page?.nextHopProtocol ?? '');
+  }
+
   // A connection can be dead without anybody having said so.
   #look() {
     if (Date.now() - this.#heardAt > SILENCE_MS) this.open();
   }
-}
-
-function isPolled() {
-  const [page] = performance.getEntriesByType('navigation');
-  return /^h[23]/.test(page?.nextHopProtocol ?? '');
 }
 
 function parsed(text) {

@@ -179,7 +179,7 @@ static void test_reset(void)
     int i, slot = bl_table_slot_claim(t, 99);
 
     bl_table_row_add(t, &i, 1, "/p", "{}");
-    bl_table_viewer_add(t, slot, 5);
+    bl_table_viewer_add(t, slot, BL_VIEWER_PARKED, 5);
     bl_table_set_last_id(t, 700);
     bl_table_set_forgotten(t, 300);
     bl_table_publish(t, 600);
@@ -502,7 +502,7 @@ static void claim_slots(bl_table_t *t, int n)
         if (!__atomic_compare_exchange_n(&shared->owner[slot], &none, me, 0,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             ADD(shared->wrong, 1);
-        bl_table_viewer_add(t, slot, 1000);
+        bl_table_viewer_add(t, slot, (bl_viewer_e)(i % BL_VIEWER_KINDS), 1000);
         if (i % 3 == 0)
             sched_yield();
         PUT(shared->owner[slot], 0);
@@ -552,7 +552,9 @@ static void add_viewers(bl_table_t *t, int slot)
     for (i = 0; i < 20000; i++) {
         unsigned now;
 
-        if (bl_table_viewer_add(t, slot, VIEWERS_MOST) != APR_SUCCESS) {
+        bl_viewer_e kind = (bl_viewer_e)(i % BL_VIEWER_KINDS);
+
+        if (bl_table_viewer_add(t, slot, kind, VIEWERS_MOST) != APR_SUCCESS) {
             ADD(shared->refused, 1);
             continue;
         }
@@ -562,7 +564,7 @@ static void add_viewers(bl_table_t *t, int slot)
         if (i % 64 == 0)
             usleep(1); /* so that they meet */
         ADD(shared->inside, -1u);
-        bl_table_viewer_remove(t, slot);
+        bl_table_viewer_remove(t, slot, kind);
         ADD(shared->done, 1);
     }
 }
@@ -582,11 +584,17 @@ static void test_viewers(void)
     unsigned i, in = 0;
 
     for (i = 0; i < 30; i++)
-        in +=
-            bl_table_viewer_add(t, (int)(i % 16), VIEWERS_MOST) == APR_SUCCESS;
+        in += bl_table_viewer_add(t, (int)(i % 16),
+                                  (bl_viewer_e)(i % BL_VIEWER_KINDS),
+                                  VIEWERS_MOST) == APR_SUCCESS;
     is_u64(in, VIEWERS_MOST, "as many viewers as may come, over all slots");
     is_u64(bl_table_viewers(t), VIEWERS_MOST, "are counted");
-    is_u64(bl_table_viewer_add(t, 0, 0), APR_ENOSPC, "none when none may");
+    is_u64(bl_table_viewers_of(t, -1, BL_VIEWER_PARKED), 3,
+           "each kind for itself");
+    is_u64(bl_table_viewers_of(t, 1, BL_VIEWER_PARKED), 1, "and each slot");
+    is_u64(bl_table_viewers_of(t, 1, BL_VIEWER_HELD), 0, "of each kind");
+    is_u64(bl_table_viewer_add(t, 0, BL_VIEWER_HELD, 0), APR_ENOSPC,
+           "none when none may");
 
     t = table_new(16);
     share();
