@@ -185,7 +185,7 @@ sub through
     my @fds  = map { fd_count($_) } @$pids{qw(parent runner)};
     my $id   = $p->start('count 300');
     my @way  = map { ($_) x 2 } ways();
-    my @f    = map { follower($s, $_, "?build=$id") } @way;
+    my @f    = map { follower($s, $_, "?build=$id", seconds => 120) } @way;
     for my $round (1 .. $times) {
         my %old = map { $_ => 1 } @{ $s->pids->{children} };
         $p->cue('slow 40 5', 'count 60', "out round $round");
@@ -294,7 +294,9 @@ my $renewed = mpm() eq 'prefork' ? 'plain' : '';
     my $knock = sub {
         my ($done) = @_;
         wait_until {
-            eval { $s->request('GET', '/api/project/projects', timeout => 5) };
+            for (1 .. 20) {
+                eval { $s->request('GET', '/api/project/projects', timeout => 5) };
+            }
             $done->();
         } 40, 'children are renewed';
     };
