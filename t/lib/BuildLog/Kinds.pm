@@ -113,9 +113,14 @@ sub lines_of
 sub stored_lines
 {
     my ($server, $id) = @_;
-    my $v = viewer($server, 'plain', "?build=$id");
-    my @e = $v->rest(30);
-    $v->close;
+    my @e;
+    # The child that answers may be just about to end.
+    wait_until {
+        my $v = viewer($server, 'plain', "?build=$id");
+        @e = $v->rest(30);
+        $v->close;
+        ($e[-1]{event} // '') eq 'end';
+    } 30, "the whole log of build $id";
     return lines_of(@e);
 }
 
