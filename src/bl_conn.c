@@ -153,6 +153,18 @@ int bl_conn_is_open(conn_rec *c, apr_bucket_brigade *bb)
     return open;
 }
 
+void bl_conn_forget_timeout(conn_rec *c)
+{
+    ap_filter_t *f;
+
+    for (f = c->input_filters; f != NULL; f = f->next) {
+        if (strcmp(f->frec->name, "reqtimeout") == 0) {
+            ap_remove_input_filter(f);
+            return;
+        }
+    }
+}
+
 /* ---- detached: plain HTTP/1.x, any MPM ------------------------------ */
 
 static void keep_detached(bl_arrival_t *arrival, request_rec *r)

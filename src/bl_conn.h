@@ -71,4 +71,8 @@ apr_status_t bl_conn_adopt(bl_arrival_t *arrival, const conn_rec *c);
  * client has gone */
 int bl_conn_is_open(conn_rec *c, apr_bucket_brigade *bb);
 
+/** mod_reqtimeout still counts the time of a body, and the first byte that
+ * came later would end the connection: before bl_conn_is_open is asked. */
+void bl_conn_forget_timeout(conn_rec *c);
+
 #endif /* BL_CONN_H */

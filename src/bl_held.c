@@ -196,6 +196,7 @@ static void keep(bl_arrival_t *arrival, request_rec *r)
     relay.until = arrival->conn.until + LAST_BYTES_TIME;
     relay.in = apr_brigade_create(r->pool, c->bucket_alloc);
     relay.out = apr_brigade_create(r->pool, c->bucket_alloc);
+    bl_conn_forget_timeout(c);
     apr_socket_opt_set(ap_get_conn_socket(c), APR_SO_SNDBUF, SEND_BYTES);
     /* One that did not take all is not waited for at the end of the request
      * either. */

@@ -325,20 +325,6 @@ static void give_back_memory(conn_rec *c)
         apr_allocator_free(allocator, nodes);
 }
 
-/* mod_reqtimeout still counts the time of a body, and the first byte that
- * comes later would end the connection. */
-static void forget_request_timeout(conn_rec *c)
-{
-    ap_filter_t *f;
-
-    for (f = c->input_filters; f != NULL; f = f->next) {
-        if (strcmp(f->frec->name, "reqtimeout") == 0) {
-            ap_remove_input_filter(f);
-            return;
-        }
-    }
-}
-
 /* The request is over, and the connection would be closed, when its last bytes
  * are out: the end of the request itself may be among them. */
 static void hand_over(parked_t *p, conn_rec *c)
@@ -350,7 +336,7 @@ static void hand_over(parked_t *p, conn_rec *c)
         leave(c);
         return;
     }
-    forget_request_timeout(c);
+    bl_conn_forget_timeout(c);
     /* Whatever a filter may think: none waits for this client. */
     apr_socket_timeout_set(ap_get_conn_socket(c), 0);
     give_back_memory(c);
