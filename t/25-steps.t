@@ -146,8 +146,15 @@ subtest 'the directory goes, or closes, between two steps' => sub {
          ['mv ../steps ../made-away; : >../steps', qr/Not a directory|Permission denied/, sub { unlink $path; rename $away, $path }]) {
         my ($do, $reason, $undo) = @$_;
         write_file("$path/one.sh", "$do\n");
-        my ($end, @lines) = build_output(start_build($path), 10);
+        # Who may see a build is asked of its directory: that has to be there
+        # again before the log is read.
+        my $id = start_build($path);
+        wait_until {
+            open my $log, '<', top() . "/state/logs/$id.log" or return 0;
+            scalar grep { / stdout \S*:end / } <$log>;
+        } 10, "the end of build $id";
         $undo->() or die "undo '$do': $!\n";
+        my ($end, @lines) = build_output($id, 10);
         is_deeply [map { $_->{state} } @{ $end->{steps} }], [qw(succeeded failed pending)], "$do: the states";
         is $end->{state}, 'failed', '... failed';
         like $lines[-1]{text}, qr/^Not this time: step "two" could not be started in \Q$path\E: $reason$/,
