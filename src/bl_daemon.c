@@ -94,6 +94,14 @@ void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
         bl_ask_build(asked, retained->dir.socket_path, order, r);
 }
 
+void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
+                      request_rec *r)
+{
+    asked->what = BL_ASKED_NO_RUNNER;
+    if (bl_table_runner(retained->table) != 0)
+        bl_ask_cancel(asked, retained->dir.socket_path, cancel, r);
+}
+
 /* ---- diagnostics of the layers below -------------------------------- */
 
 static void diag_to_log(bl_diag_level_e level, apr_status_t rv,

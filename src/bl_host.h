@@ -21,6 +21,7 @@
 
 typedef struct {
     const char *logs_dir;
+    const char *spool_dir;
     const char *home; /* of the user that builds run as */
     bl_table_t *table;
     apr_pollset_t *pollset;

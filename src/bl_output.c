@@ -306,8 +306,8 @@ static apr_status_t close_log(void *baton)
     return APR_SUCCESS;
 }
 
-apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
-                              bl_build_t *build, apr_pool_t *p)
+static apr_status_t begin(bl_output_t **out, bl_host_t *host,
+                          bl_build_t *build, int again, apr_pool_t *p)
 {
     bl_output_t *o = apr_pcalloc(p, sizeof(*o));
     int i;
@@ -318,7 +318,8 @@ apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
     o->build = build;
     o->row = -1;
     o->tally = bl_tally_create(p);
-    rv = bl_log_create(&o->log, host->logs_dir, build->id, p);
+    rv = again ? bl_log_reopen(&o->log, host->logs_dir, build->id, p)
+               : bl_log_create(&o->log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;
     for (i = 0; i < STREAMS; i++) {
@@ -332,6 +333,18 @@ apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
     apr_pool_cleanup_register(p, o, close_log, apr_pool_cleanup_null);
     *out = o;
     return APR_SUCCESS;
+}
+
+apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_pool_t *p)
+{
+    return begin(out, host, build, 0, p);
+}
+
+apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_pool_t *p)
+{
+    return begin(out, host, build, 1, p);
 }
 
 void bl_output_set_row(bl_output_t *o, int row)

@@ -34,6 +34,13 @@ typedef struct bl_output_t bl_output_t;
 apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
                               bl_build_t *build, apr_pool_t *p);
 
+/**
+ * Go on with the log of a build that has waited under an earlier runner: there
+ * is no line in it yet.
+ */
+apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_pool_t *p);
+
 /** The row of the table that shows how far the log may be read. */
 void bl_output_set_row(bl_output_t *output, int row);
 

@@ -17,6 +17,7 @@
 #include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
+#include "bl_spool.h"
 /* this side of layer 2 */
 #include "bl_job.h"
 
@@ -25,6 +26,12 @@ typedef struct {
     bl_stamp_t last_id;
     const char *end; /* JSON of the final record; NULL: the log has no end */
 } found_t;
+
+typedef struct {
+    bl_recovered_t *out;
+    bl_host_t *host;
+    apr_pool_t *pool; /* of what is left to do */
+} recovery_t;
 
 static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
                          apr_pool_t *p)
@@ -100,20 +107,16 @@ static void put(bl_host_t *host, bl_log_t *log, bl_tally_t *tally,
 
 /* Write the end that a build did not live to see. */
 static apr_status_t end_lost(found_t *found, bl_host_t *host,
-                             apr_uint64_t number, apr_pool_t *p)
+                             bl_build_t *build, bl_tally_t *tally,
+                             apr_pool_t *p)
 {
-    bl_tally_t *tally = bl_tally_create(p);
-    bl_build_t *build;
     bl_log_t *log;
     apr_status_t rv;
 
-    rv = replay(&build, tally, host->logs_dir, number, p);
-    if (rv != APR_SUCCESS)
-        return rv;
     rv = bl_build_move(build, BL_BUILD_LOST);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = bl_log_reopen(&log, host->logs_dir, number, p);
+    rv = bl_log_reopen(&log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;
     build->reason = build->started != 0
@@ -131,11 +134,46 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
         found->tail = bl_log_tail(log);
         found->last_id = bl_log_last_id(log);
         bl_diag(BL_DIAG_WARNING, 0,
-                "BL0230 build %" APR_UINT64_T_FMT " of %s is lost: %s", number,
-                build->project, build->reason);
+                "BL0230 build %" APR_UINT64_T_FMT " of %s is lost: %s",
+                build->id, build->project, build->reason);
     }
     bl_log_close(&log);
     return rv;
+}
+
+/* Did it wait, and is its order there? Then nothing is lost. */
+static int waits(recovery_t *r, const bl_build_t *build)
+{
+    bl_order_t *order;
+    bl_found_t *found;
+
+    if (build->state != BL_BUILD_QUEUED ||
+        bl_spool_load(&order, r->host->spool_dir, build->id, r->pool) !=
+            APR_SUCCESS)
+        return 0;
+    found = apr_array_push(r->out->waiting);
+    found->build = bl_build_copy(build, r->pool);
+    found->order = order;
+    return 1;
+}
+
+/* A log without an end. @return APR_SUCCESS with found->end NULL: it waits */
+static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
+                           apr_pool_t *p)
+{
+    bl_tally_t *tally = bl_tally_create(p);
+    bl_build_t *build;
+    apr_status_t rv;
+
+    rv = replay(&build, tally, r->host->logs_dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (waits(r, build))
+        return APR_SUCCESS;
+    if (build->state == BL_BUILD_RUNNING)
+        APR_ARRAY_PUSH(r->out->lost, const bl_build_t *) =
+            bl_build_copy(build, r->pool);
+    return end_lost(found, r->host, build, tally, p);
 }
 
 static apr_status_t show(const found_t *found, bl_host_t *host,
@@ -164,9 +202,10 @@ static void forget(bl_host_t *host, bl_stamp_t id)
 
 /* One log, whatever state it is in. @return APR_EGENERAL: nothing can be made
  * of it, now or later */
-static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
+static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
                             apr_pool_t *p)
 {
+    bl_host_t *host = r->host;
     const char *path = bl_log_path(host->logs_dir, number, p);
     found_t found;
     apr_status_t rv;
@@ -177,8 +216,11 @@ static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
         apr_file_remove(path, p);
         return APR_SUCCESS;
     }
-    if (rv == APR_SUCCESS && found.end == NULL)
-        rv = end_lost(&found, host, number, p);
+    if (rv == APR_SUCCESS && found.end == NULL) {
+        rv = settle(&found, r, number, p);
+        if (rv == APR_SUCCESS && found.end == NULL)
+            return APR_SUCCESS;
+    }
     if (rv == APR_SUCCESS && recent)
         rv = show(&found, host, number, p);
     /* Without a row its records are told as a gap. */
@@ -189,57 +231,91 @@ static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
     return rv;
 }
 
-apr_status_t bl_recovery_run(bl_host_t *host, apr_uint64_t *last_build,
-                             apr_array_header_t *unended, apr_pool_t *p)
+/* First all ids, so that what is written is behind them. */
+static void find_last_id(recovery_t *r, const apr_array_header_t *list,
+                         apr_pool_t *scratch)
 {
+    found_t found;
+    int i;
+
+    for (i = 0; i < list->nelts; i++) {
+        r->out->last_build = APR_ARRAY_IDX(list, i, apr_uint64_t);
+        apr_pool_clear(scratch);
+        if (look(&found, r->host->logs_dir, r->out->last_build, scratch) ==
+                APR_SUCCESS &&
+            found.last_id > r->host->last_id)
+            r->host->last_id = found.last_id;
+    }
+}
+
+static apr_array_header_t *numbers_waiting(const bl_recovered_t *out,
+                                           apr_pool_t *p)
+{
+    apr_array_header_t *numbers = apr_array_make(p, 16, sizeof(apr_uint64_t));
+    int i;
+
+    for (i = 0; i < out->waiting->nelts; i++)
+        APR_ARRAY_PUSH(numbers, apr_uint64_t) =
+            APR_ARRAY_IDX(out->waiting, i, bl_found_t).build->id;
+    return numbers;
+}
+
+apr_status_t bl_recovery_run(bl_recovered_t **out, bl_host_t *host,
+                             apr_pool_t *p)
+{
+    recovery_t r = {apr_pcalloc(p, sizeof(bl_recovered_t)), host, p};
     apr_array_header_t *list;
     apr_pool_t *scratch;
-    found_t found;
     int i;
     apr_status_t rv;
 
+    r.out->unended = apr_array_make(p, 4, sizeof(apr_uint64_t));
+    r.out->waiting = apr_array_make(p, 4, sizeof(bl_found_t));
+    r.out->lost = apr_array_make(p, 4, sizeof(bl_build_t *));
     rv = bl_log_list(&list, host->logs_dir, p);
     if (rv != APR_SUCCESS)
         return rv;
     apr_pool_create(&scratch, p);
-    /* First all ids, so that what is written is behind them. */
-    for (i = 0; i < list->nelts; i++) {
-        *last_build = APR_ARRAY_IDX(list, i, apr_uint64_t);
-        apr_pool_clear(scratch);
-        if (look(&found, host->logs_dir, *last_build, scratch) ==
-                APR_SUCCESS &&
-            found.last_id > host->last_id)
-            host->last_id = found.last_id;
-    }
+    find_last_id(&r, list, scratch);
     for (i = 0; i < list->nelts; i++) {
         apr_uint64_t number = APR_ARRAY_IDX(list, i, apr_uint64_t);
 
         apr_pool_clear(scratch);
-        rv =
-            recover(host, number, list->nelts - i <= BL_TABLE_RECENT, scratch);
+        rv = recover(&r, number, list->nelts - i <= BL_TABLE_RECENT, scratch);
         if (rv != APR_SUCCESS && rv != APR_EGENERAL)
-            APR_ARRAY_PUSH(unended, apr_uint64_t) = number;
+            APR_ARRAY_PUSH(r.out->unended, apr_uint64_t) = number;
     }
+    apr_pool_clear(scratch);
+    bl_spool_sweep(host->spool_dir, numbers_waiting(r.out, scratch), scratch);
     apr_pool_destroy(scratch);
+    *out = r.out;
     return APR_SUCCESS;
 }
 
-void bl_recovery_retry(bl_host_t *host, apr_array_header_t *unended)
+void bl_recovery_give_up(bl_recovered_t *out, bl_host_t *host,
+                         apr_uint64_t build)
 {
+    bl_spool_remove(host->spool_dir, build, out->unended->pool);
+    APR_ARRAY_PUSH(out->unended, apr_uint64_t) = build;
+}
+
+void bl_recovery_retry(bl_recovered_t *out, bl_host_t *host)
+{
+    recovery_t r = {out, host, out->unended->pool};
     apr_pool_t *scratch;
     int i, left = 0;
 
-    apr_pool_create(&scratch, unended->pool);
-    for (i = 0; i < unended->nelts; i++) {
-        apr_uint64_t number = APR_ARRAY_IDX(unended, i, apr_uint64_t);
+    apr_pool_create(&scratch, r.pool);
+    for (i = 0; i < out->unended->nelts; i++) {
+        apr_uint64_t number = APR_ARRAY_IDX(out->unended, i, apr_uint64_t);
         apr_status_t rv;
 
         apr_pool_clear(scratch);
-        rv = recover(host, number, 1, scratch);
+        rv = recover(&r, number, 1, scratch);
         if (rv != APR_SUCCESS && rv != APR_EGENERAL)
-            APR_ARRAY_IDX(unended, left++, apr_uint64_t) = number;
+            APR_ARRAY_IDX(out->unended, left++, apr_uint64_t) = number;
         host->changed = 1;
     }
-    unended->nelts = left;
+    out->unended->nelts = left;
     apr_pool_destroy(scratch);
 }

@@ -23,10 +23,12 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_spool.h"
 #include "bl_tick.h"
 /* this side of layer 2 */
 #include "bl_intake.h"
 #include "bl_job.h"
+#include "bl_orphans.h"
 #include "bl_recovery.h"
 
 /* The loop looks at its parent at least this often. */
@@ -48,9 +50,10 @@ typedef struct {
     bl_limits_t limits;
     bl_intake_t *intake;
     bl_watch_t lifeline;
-    apr_array_header_t *jobs;    /* bl_job_t *, in the order they came */
-    apr_array_header_t *unended; /* apr_uint64_t: logs without an end */
-    apr_time_t unended_due;      /* when they are tried again */
+    apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
+    bl_recovered_t *recovered;
+    apr_time_t unended_due; /* when what could not be ended is tried again */
+    bl_orphans_t *orphans;
     apr_uint64_t last_build;
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
@@ -161,21 +164,31 @@ static void sweep(runner_t *r)
     r->jobs->nelts = kept;
 }
 
+static int may_begin(const runner_t *r, const char *project)
+{
+    int all, same = running_of(r, project, &all);
+
+    return same == 0 && (apr_uint32_t)all < r->limits.max_builds &&
+           !bl_orphans_hold(r->orphans, project);
+}
+
 static void start_what_may(runner_t *r)
 {
     apr_uint32_t position = 0;
-    int i, all;
+    int i;
 
     for (i = 0; i < r->jobs->nelts; i++) {
         bl_job_t *job = job_at(r, i);
 
         if (!bl_job_is_queued(job))
             continue;
-        if (running_of(r, bl_job_build(job)->project, &all) == 0 &&
-            (apr_uint32_t)all < r->limits.max_builds)
+        if (may_begin(r, bl_job_build(job)->project)) {
             bl_job_start(job);
-        else
+        }
+        else {
+            bl_job_wait(job);
             bl_job_set_position(job, ++position);
+        }
     }
 }
 
@@ -209,6 +222,12 @@ static apr_status_t create_job(runner_t *r, bl_job_t **job,
     return APR_SUCCESS;
 }
 
+static void note_grace(runner_t *r, const bl_order_t *order)
+{
+    if (order->kill_grace > r->longest_grace)
+        r->longest_grace = order->kill_grace;
+}
+
 static void take_order(void *baton, const bl_order_t *order,
                        const char **reply, apr_size_t *len, apr_pool_t *p)
 {
@@ -216,7 +235,6 @@ static void take_order(void *baton, const bl_order_t *order,
     bl_accepted_t accepted;
     bl_job_t *job = NULL;
     char text[128];
-    int all, same;
     apr_status_t rv;
 
     if (r->stop_deadline != 0) {
@@ -225,8 +243,7 @@ static void take_order(void *baton, const bl_order_t *order,
     }
     /* So that what is counted as waiting really waits. */
     start_what_may(r);
-    same = running_of(r, order->project, &all);
-    if ((same > 0 || (apr_uint32_t)all >= r->limits.max_builds) &&
+    if (!may_begin(r, order->project) &&
         queue_length(r) >= r->limits.max_queue) {
         refuse(reply, len, BL_REFUSED_QUEUE_FULL,
                apr_psprintf(p,
@@ -239,9 +256,7 @@ static void take_order(void *baton, const bl_order_t *order,
     rv = create_job(r, &job, order, p);
     if (rv == APR_SUCCESS) {
         APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
-        r->longest_grace = order->kill_grace > r->longest_grace
-                               ? order->kill_grace
-                               : r->longest_grace;
+        note_grace(r, order);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
         bl_wire_accepted_write(reply, len, &accepted, p);
@@ -254,6 +269,30 @@ static void take_order(void *baton, const bl_order_t *order,
            apr_psprintf(p, "The log of the build cannot be stored: %s.",
                         apr_strerror(rv, text, sizeof(text))),
            p);
+}
+
+static void take_cancel(void *baton, const bl_cancel_t *cancel,
+                        const char **reply, apr_size_t *len, apr_pool_t *p)
+{
+    runner_t *r = baton;
+    bl_accepted_t accepted;
+    int i;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        bl_job_t *job = job_at(r, i);
+
+        if (bl_job_build(job)->id != cancel->build)
+            continue;
+        /* Of two who cancel the first is named; to both it is accepted. */
+        if (!bl_job_stop(job, BL_BUILD_CANCELLED,
+                         apr_pstrcat(p, "by ", cancel->by, NULL)))
+            break;
+        accepted.build = cancel->build;
+        accepted.json = bl_build_to_json(bl_job_build(job), p);
+        bl_wire_accepted_write(reply, len, &accepted, p);
+        return;
+    }
+    refuse(reply, len, BL_REFUSED_OVER, "This build is over already.", p);
 }
 
 static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
@@ -320,20 +359,20 @@ static void publish(runner_t *r)
 
 static apr_time_t tick(runner_t *r)
 {
-    apr_time_t next = r->host.tick + LOOK_TIME;
+    apr_time_t next = r->host.tick + LOOK_TIME, due;
     int i;
 
     for (i = 0; i < r->jobs->nelts; i++) {
-        apr_time_t due = bl_job_tick(job_at(r, i));
-
+        due = bl_job_tick(job_at(r, i));
         next = due < next ? due : next;
     }
     bl_intake_tick(r->intake);
-    if (r->unended->nelts > 0 && r->host.tick >= r->unended_due) {
+    if (r->recovered->unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
-        bl_recovery_retry(&r->host, r->unended);
+        bl_recovery_retry(r->recovered, &r->host);
     }
-    return next;
+    due = bl_orphans_tick(r->orphans);
+    return due < next ? due : next;
 }
 
 static void poll_once(runner_t *r, apr_time_t until)
@@ -407,17 +446,43 @@ static void settle_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What the runner before this one has left: builds that wait go on waiting,
+ * and processes of those that ran must be gone before their project is built
+ * again. */
+static void take_up(runner_t *r)
+{
+    int i;
+
+    r->orphans = bl_orphans_create(&r->host, r->pool);
+    for (i = 0; i < r->recovered->lost->nelts; i++)
+        bl_orphans_add(r->orphans, APR_ARRAY_IDX(r->recovered->lost, i,
+                                                 const bl_build_t *));
+    for (i = 0; i < r->recovered->waiting->nelts; i++) {
+        const bl_found_t *found =
+            &APR_ARRAY_IDX(r->recovered->waiting, i, bl_found_t);
+        bl_job_t *job;
+
+        if (bl_job_resume(&job, &r->host, found->order, found->build,
+                          (apr_uint32_t)i + 1, r->pool) == APR_SUCCESS) {
+            APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
+            note_grace(r, found->order);
+        }
+        else
+            bl_recovery_give_up(r->recovered, &r->host, found->build->id);
+    }
+}
+
 static apr_status_t begin(runner_t *r)
 {
-    bl_intake_calls_t calls = {take_order, take_limits, r};
+    bl_intake_calls_t calls = {take_order, take_cancel, take_limits, r};
     apr_file_t *lifeline = NULL;
     apr_os_file_t fd = r->setup->lifeline_fd;
-    apr_uint64_t logged = 0;
     apr_status_t rv;
 
     bl_host_set_now(&r->host);
     r->host.logs_dir =
         apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
+    r->host.spool_dir = bl_spool_dir(r->setup->state_dir, r->pool);
     r->host.home = r->setup->home;
     r->host.table = r->setup->table;
     r->host.line_limit = r->limits.line_limit;
@@ -426,9 +491,12 @@ static apr_status_t begin(runner_t *r)
     r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
     r->host.last_id = bl_table_last_id(r->host.table);
     bl_table_reset(r->host.table);
-    r->unended = apr_array_make(r->pool, 4, sizeof(apr_uint64_t));
     r->unended_due = r->host.tick + UNENDED_TIME;
-    rv = bl_recovery_run(&r->host, &logged, r->unended, r->pool);
+    rv = bl_spool_make(r->host.spool_dir, r->pool);
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
+                r->host.spool_dir);
+    rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
         return rv;
@@ -436,8 +504,9 @@ static apr_status_t begin(runner_t *r)
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
     r->last_build = number_load(r, r->pool);
-    if (logged > r->last_build)
-        r->last_build = logged;
+    if (r->recovered->last_build > r->last_build)
+        r->last_build = r->recovered->last_build;
+    take_up(r);
     rv = apr_pollset_create(&r->host.pollset, POLL_RESULTS, r->pool,
                             APR_POLLSET_NOCOPY);
     if (rv != APR_SUCCESS)

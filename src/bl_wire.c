@@ -55,6 +55,7 @@ enum {
     KEY_JSON,
     KEY_WHY,
     KEY_TEXT,
+    KEY_BY,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -102,7 +103,7 @@ apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
     }
     type = number_get(buf + 4, 4);
     body = number_get(buf + 8, 4);
-    if (type < BL_WIRE_ORDER || type > BL_WIRE_REFUSED ||
+    if (type < BL_WIRE_ORDER || type > BL_WIRE_CANCEL ||
         body > BL_WIRE_BODY_MAX)
         return APR_EGENERAL;
     *need = BL_WIRE_HEADER_LEN + (apr_size_t)body;
@@ -459,7 +460,7 @@ static void code_refused(codec_t *c, void *message)
     bl_refusal_t *refusal = message;
     apr_uint32_t why = (apr_uint32_t)refusal->why;
 
-    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_ORDER);
+    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_OVER);
     refusal->why = (bl_refused_e)why;
     code_text(c, KEY_TEXT, &refusal->text);
 }
@@ -481,5 +482,35 @@ apr_status_t bl_wire_refused_read(bl_refusal_t *out,
 
     if (rv == APR_SUCCESS)
         *out = refusal;
+    return rv;
+}
+
+/* ---- cancel --------------------------------------------------------- */
+
+static void code_cancel(codec_t *c, void *message)
+{
+    bl_cancel_t *cancel = message;
+
+    code_number(c, KEY_BUILD, &cancel->build, 1, APR_UINT64_MAX);
+    code_text(c, KEY_BY, &cancel->by);
+}
+
+apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
+                                  const bl_cancel_t *cancel, apr_pool_t *p)
+{
+    bl_cancel_t copy = *cancel;
+
+    return message_write(frame, len, BL_WIRE_CANCEL, code_cancel, &copy, p);
+}
+
+apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
+                                 const bl_wire_frame_t *frame, apr_pool_t *p)
+{
+    bl_cancel_t cancel = {0, NULL};
+    apr_status_t rv =
+        message_read(&cancel, frame, BL_WIRE_CANCEL, code_cancel, p);
+
+    if (rv == APR_SUCCESS)
+        *out = cancel;
     return rv;
 }

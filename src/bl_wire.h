@@ -41,7 +41,8 @@ typedef enum {
     BL_WIRE_ORDER = 1, /* request thread -> runner: build this */
     BL_WIRE_LIMITS,    /* parent -> runner: the new generation's limits */
     BL_WIRE_ACCEPTED,  /* runner -> request thread */
-    BL_WIRE_REFUSED    /* runner -> request thread */
+    BL_WIRE_REFUSED,   /* runner -> request thread */
+    BL_WIRE_CANCEL     /* request thread -> runner: end this build */
 } bl_wire_type_e;
 
 typedef struct {
@@ -91,8 +92,14 @@ typedef enum {
     BL_REFUSED_QUEUE_FULL = 1,
     BL_REFUSED_STOPPING, /* the server is going down */
     BL_REFUSED_STORE,    /* the log cannot be created */
-    BL_REFUSED_ORDER     /* the message was not understood */
+    BL_REFUSED_ORDER,    /* the message was not understood */
+    BL_REFUSED_OVER      /* cancel: no such build waits or runs */
 } bl_refused_e;
+
+typedef struct {
+    apr_uint64_t build;
+    const char *by; /* who asks, for people: a user or an address */
+} bl_cancel_t;
 
 typedef struct {
     apr_uint64_t build; /* its id */
@@ -135,6 +142,8 @@ apr_status_t bl_wire_accepted_write(const char **frame, apr_size_t *len,
                                     apr_pool_t *p);
 apr_status_t bl_wire_refused_write(const char **frame, apr_size_t *len,
                                    const bl_refusal_t *refusal, apr_pool_t *p);
+apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
+                                  const bl_cancel_t *cancel, apr_pool_t *p);
 
 /**
  * Read a frame's body; strings are copied into p.
@@ -150,5 +159,7 @@ apr_status_t bl_wire_accepted_read(bl_accepted_t *out,
                                    apr_pool_t *p);
 apr_status_t bl_wire_refused_read(bl_refusal_t *out,
                                   const bl_wire_frame_t *frame, apr_pool_t *p);
+apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
+                                 const bl_wire_frame_t *frame, apr_pool_t *p);
 
 #endif /* BL_WIRE_H */

@@ -35,6 +35,7 @@ static apr_status_t read_back(frame_t *again, const bl_wire_frame_t *frame,
     bl_limits_t limits;
     bl_accepted_t accepted;
     bl_refusal_t refusal;
+    bl_cancel_t cancel;
     apr_status_t rv = APR_EGENERAL;
 
     switch (frame->type) {
@@ -61,6 +62,11 @@ static apr_status_t read_back(frame_t *again, const bl_wire_frame_t *frame,
         if (rv == APR_SUCCESS)
             rv =
                 bl_wire_refused_write(&again->bytes, &again->len, &refusal, p);
+        break;
+    case BL_WIRE_CANCEL:
+        rv = bl_wire_cancel_read(&cancel, frame, p);
+        if (rv == APR_SUCCESS)
+            rv = bl_wire_cancel_write(&again->bytes, &again->len, &cancel, p);
         break;
     }
     return rv;
@@ -177,7 +183,18 @@ static frame_t refused_frame(void)
     return frame;
 }
 
-#define EXAMPLES 4
+static frame_t cancel_frame(void)
+{
+    bl_cancel_t cancel = {42, "alice"};
+    frame_t frame = {NULL, 0};
+
+    if (bl_wire_cancel_write(&frame.bytes, &frame.len, &cancel, pool) !=
+        APR_SUCCESS)
+        abort();
+    return frame;
+}
+
+#define EXAMPLES 5
 
 static void examples(frame_t *frames)
 {
@@ -187,6 +204,7 @@ static void examples(frame_t *frames)
     frames[1] = limits_frame();
     frames[2] = accepted_frame();
     frames[3] = refused_frame();
+    frames[4] = cancel_frame();
 }
 
 /* ---- the way there and back ----------------------------------------- */
@@ -709,10 +727,11 @@ static void test_answer_values(void)
     frame_t other = with_number(&frame, BL_REFUSED_STORE, 0);
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
     bl_accepted_t accepted = {0, "{}"};
+    bl_cancel_t cancel = {0, "alice"};
 
     ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: no reason");
-    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_ORDER + 1);
-    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 5");
+    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_OVER + 1);
+    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 6");
     frame = accepted_frame();
     other = with_number(&frame, 42, 0);
     ok(take(other.bytes, other.len) == APR_EGENERAL, "accepted: build 0");
@@ -721,8 +740,10 @@ static void test_answer_values(void)
     ok(bl_wire_refused_write(&other.bytes, &other.len, &refusal, pool) ==
                APR_EINVAL &&
            bl_wire_accepted_write(&other.bytes, &other.len, &accepted, pool) ==
+               APR_EINVAL &&
+           bl_wire_cancel_write(&other.bytes, &other.len, &cancel, pool) ==
                APR_EINVAL,
-       "refused without text, accepted without a build: not written");
+       "refused without text, others without a build: not written");
     refusal.text = "";
     refusal.why = (bl_refused_e)0;
     accepted.build = 1;
