@@ -30,6 +30,9 @@
 #define DEFAULT_BUILD_TIMEOUT apr_time_from_sec(3600)
 #define DEFAULT_IDLE_TIMEOUT apr_time_from_sec(600)
 #define DEFAULT_KILL_GRACE apr_time_from_sec(5)
+#define DEFAULT_KEEP_COUNT 1000
+#define DEFAULT_KEEP_AGE apr_time_from_sec(90 * 24 * 3600)
+#define DEFAULT_KEEP_SIZE (APR_UINT64_C(10) << 30)
 #define DEFAULT_PING apr_time_from_sec(15)
 #define DEFAULT_RETRY apr_time_from_sec(2)
 #define DEFAULT_FLUSH apr_time_from_msec(10)
@@ -41,6 +44,8 @@
 #define MAX_QUEUE_MOST (BL_TABLE_LIVE_MAX - MAX_BUILDS_MOST)
 #define MAX_CLIENTS_MOST 1000000
 #define MAX_PARKED_MOST 100000
+#define KEEP_COUNT_MOST 10000000
+#define KEEP_DAYS_MOST 36500
 #define LINE_LIMIT_LEAST 256
 #define LINE_LIMIT_MOST (1024 * 1024)
 
@@ -63,6 +68,9 @@ void *bl_config_create_server(apr_pool_t *p, server_rec *s)
     conf->limits.max_builds = DEFAULT_MAX_BUILDS;
     conf->limits.max_queue = DEFAULT_MAX_QUEUE;
     conf->limits.line_limit = DEFAULT_LINE_LIMIT;
+    conf->limits.keep_count = DEFAULT_KEEP_COUNT;
+    conf->limits.keep_age = DEFAULT_KEEP_AGE;
+    conf->limits.keep_size = DEFAULT_KEEP_SIZE;
     conf->max_clients = DEFAULT_MAX_CLIENTS;
     return conf;
 }
@@ -370,6 +378,67 @@ static const char *set_line_limit(cmd_parms *cmd, void *dummy,
                        LINE_LIMIT_LEAST, LINE_LIMIT_MOST);
 }
 
+/* "10G", "512M", "64k", "1000". */
+static int read_size(apr_uint64_t *out, const char *text)
+{
+    static const char units[] = "KMGT";
+    apr_int64_t n;
+    char *end;
+    const char *unit;
+
+    n = apr_strtoi64(text, &end, 10);
+    if (!apr_isdigit(text[0]))
+        return 0;
+    *out = (apr_uint64_t)n;
+    if (*end == '\0')
+        return 1;
+    unit = strchr(units, apr_toupper(*end));
+    if (unit == NULL || end[1] != '\0' || n > (APR_INT64_C(1) << 20))
+        return 0;
+    *out <<= 10 * (unit - units + 1);
+    return 1;
+}
+
+/* "90d", or what other times are. */
+static int read_age(apr_interval_time_t *out, const char *text, apr_pool_t *p)
+{
+    apr_size_t len = strlen(text);
+    apr_int64_t days;
+    char *end;
+
+    if (!apr_isdigit(text[0]))
+        return 0;
+    if (text[len - 1] != 'd')
+        return ap_timeout_parameter_parse(text, out, "s") == APR_SUCCESS;
+    days = apr_strtoi64(text, &end, 10);
+    *out = days * apr_time_from_sec(24 * 3600);
+    return end == text + len - 1 && days <= KEEP_DAYS_MOST;
+}
+
+static const char *add_keep(cmd_parms *cmd, void *dummy, const char *value)
+{
+    bl_limits_t *limits = &server_conf(cmd)->limits;
+    const char *error = check_global(cmd);
+    apr_uint64_t count;
+
+    if (error != NULL)
+        return error;
+    if (strncmp(value, "count=", 6) == 0 && read_size(&count, value + 6) &&
+        count <= KEEP_COUNT_MOST) {
+        limits->keep_count = (apr_uint32_t)count;
+        return NULL;
+    }
+    if (strncmp(value, "age=", 4) == 0 &&
+        read_age(&limits->keep_age, value + 4, cmd->pool))
+        return NULL;
+    if (strncmp(value, "size=", 5) == 0 &&
+        read_size(&limits->keep_size, value + 5))
+        return NULL;
+    return wrong(cmd, value,
+                 "count=N (up to 10000000), age=TIME such as 90d or 12h (up "
+                 "to 36500d) or size=BYTES such as 10G; 0 is no limit");
+}
+
 /* ---- directory ------------------------------------------------------ */
 
 static const char *set_on(cmd_parms *cmd, void *dir, const char *value)
@@ -606,6 +675,8 @@ const command_rec bl_config_commands[] = {
                   "viewers at once, over all children"),
     AP_INIT_TAKE1("BuildLogMaxParked", set_max_parked, NULL, SERVER,
                   "viewers over TLS at once, in each child (event MPM)"),
+    AP_INIT_ITERATE("BuildLogKeep", add_keep, NULL, SERVER,
+                    "ended builds that are kept: count=n age=time size=bytes"),
     AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,
                   "bytes; longer lines are stored in pieces"),
     AP_INIT_TAKE1("BuildLog", set_on, NULL, ANYWHERE,

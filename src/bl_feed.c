@@ -158,13 +158,18 @@ static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
     return 1;
 }
 
+/* from: 0: nothing more comes */
 static void put_gap(bl_feed_t *f, bl_stamp_t after, bl_stamp_t from)
 {
-    char data[96];
-    int n = apr_snprintf(data, sizeof(data),
-                         "{\"after\":\"%" APR_UINT64_T_FMT
-                         "\",\"from\":\"%" APR_UINT64_T_FMT "\"}",
-                         after, from);
+    char data[96], behind[32] = "null";
+    int n;
+
+    if (from != 0)
+        apr_snprintf(behind, sizeof(behind), "\"%" APR_UINT64_T_FMT "\"",
+                     from);
+    n = apr_snprintf(data, sizeof(data),
+                     "{\"after\":\"%" APR_UINT64_T_FMT "\",\"from\":%s}",
+                     after, behind);
 
     put_event(f, "gap", 0, data, (apr_size_t)n);
 }
@@ -254,6 +259,12 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
     rv = build_state(&row, f);
     if (rv == APR_SUCCESS)
         rv = bl_reader_name(r, f->spec.build, row.tail, 0);
+    if (APR_STATUS_IS_ENOENT(rv)) {
+        /* It was removed (BuildLogKeep): who was in the middle is told. */
+        put_gap(f, bl_reader_at(r), 0);
+        chunk->then = BL_CHUNK_END;
+        return APR_SUCCESS;
+    }
     if (rv != APR_SUCCESS)
         return rv;
     while (f->len < BL_FEED_CHUNK_BYTES && chunk->then == BL_CHUNK_MORE &&
@@ -390,12 +401,15 @@ static void chunk_keep(bl_feed_t *f, bl_stamp_t from, const bl_chunk_t *chunk)
 int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
 {
     bl_table_row_t row;
+    apr_status_t rv;
 
     if (f->spec.build == 0)
         return bl_table_watermark(f->table) > after;
-    /* Who is at the end of what has ended is told to go. */
-    return build_state(&row, f) == APR_SUCCESS &&
-           (row.last_id > after || row.final);
+    rv = build_state(&row, f);
+    /* Who is at the end of what has ended is told to go; also who follows what
+     * was removed. */
+    return APR_STATUS_IS_ENOENT(rv) ||
+           (rv == APR_SUCCESS && (row.last_id > after || row.final));
 }
 
 apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)

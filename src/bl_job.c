@@ -643,3 +643,8 @@ bl_stamp_t bl_job_first_pending(const bl_job_t *job)
 {
     return bl_output_first_pending(job->output);
 }
+
+bl_stamp_t bl_job_last_id(const bl_job_t *job)
+{
+    return bl_output_last_id(job->output);
+}

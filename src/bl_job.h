@@ -80,6 +80,9 @@ int bl_job_is_done(const bl_job_t *job);
 /** Id of the first record that waits to be written; 0: none waits. */
 bl_stamp_t bl_job_first_pending(const bl_job_t *job);
 
+/** Id of the last record in its log. */
+bl_stamp_t bl_job_last_id(const bl_job_t *job);
+
 /** Do what is due at host->now.
  * @return when to be called next at the latest */
 apr_time_t bl_job_tick(bl_job_t *job);

@@ -291,6 +291,11 @@ apr_time_t bl_output_last_read(const bl_output_t *o)
     return o->last_read;
 }
 
+bl_stamp_t bl_output_last_id(const bl_output_t *o)
+{
+    return bl_log_last_id(o->log);
+}
+
 bl_stamp_t bl_output_first_pending(const bl_output_t *o)
 {
     return o->first_pending;

@@ -74,6 +74,9 @@ apr_time_t bl_output_tick(bl_output_t *output);
  * taken it; 0: never. */
 apr_time_t bl_output_last_read(const bl_output_t *output);
 
+/** Id of the last record in the log. */
+bl_stamp_t bl_output_last_id(const bl_output_t *output);
+
 /** Id of the first record that waits to be written; 0: none. */
 bl_stamp_t bl_output_first_pending(const bl_output_t *output);
 

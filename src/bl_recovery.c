@@ -221,6 +221,8 @@ static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
         if (rv == APR_SUCCESS && found.end == NULL)
             return APR_SUCCESS;
     }
+    if (rv == APR_SUCCESS)
+        r->out->ended(r->out->baton, number, found.last_id);
     if (rv == APR_SUCCESS && recent)
         rv = show(&found, host, number, p);
     /* Without a row its records are told as a gap. */
@@ -260,10 +262,10 @@ static apr_array_header_t *numbers_waiting(const bl_recovered_t *out,
     return numbers;
 }
 
-apr_status_t bl_recovery_run(bl_recovered_t **out, bl_host_t *host,
+apr_status_t bl_recovery_run(bl_recovered_t *out, bl_host_t *host,
                              apr_pool_t *p)
 {
-    recovery_t r = {apr_pcalloc(p, sizeof(bl_recovered_t)), host, p};
+    recovery_t r = {out, host, p};
     apr_array_header_t *list;
     apr_pool_t *scratch;
     int i;
@@ -288,7 +290,6 @@ apr_status_t bl_recovery_run(bl_recovered_t **out, bl_host_t *host,
     apr_pool_clear(scratch);
     bl_spool_sweep(host->spool_dir, numbers_waiting(r.out, scratch), scratch);
     apr_pool_destroy(scratch);
-    *out = r.out;
     return APR_SUCCESS;
 }
 

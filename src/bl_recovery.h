@@ -21,6 +21,9 @@ typedef struct {
     apr_array_header_t *unended; /* apr_uint64_t: could not be read or ended */
     apr_array_header_t *waiting; /* bl_found_t: are to be begun again */
     apr_array_header_t *lost;    /* bl_build_t *: ended now; were running */
+    /* Called for each build that has its end, also by bl_recovery_retry. */
+    void (*ended)(void *baton, apr_uint64_t build, bl_stamp_t last_id);
+    void *baton;
 } bl_recovered_t;
 
 /* A build that waited, with its order. */
@@ -34,10 +37,10 @@ typedef struct {
  * (but those of builds that waited), and find the last id.
  *
  * @param host  logs_dir, spool_dir, table and now are used; last_id is raised
- * @param out   made in p
+ * @param out   zeroed but for ended and baton; the lists are made in p
  * @return APR_SUCCESS; the status of reading the directory
  */
-apr_status_t bl_recovery_run(bl_recovered_t **out, bl_host_t *host,
+apr_status_t bl_recovery_run(bl_recovered_t *out, bl_host_t *host,
                              apr_pool_t *p);
 
 /** A build that waited cannot be begun: it is lost. */

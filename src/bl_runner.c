@@ -30,6 +30,7 @@
 #include "bl_job.h"
 #include "bl_orphans.h"
 #include "bl_recovery.h"
+#include "bl_retention.h"
 
 /* The loop looks at its parent at least this often. */
 #define LOOK_TIME apr_time_from_sec(1)
@@ -51,9 +52,10 @@ typedef struct {
     bl_intake_t *intake;
     bl_watch_t lifeline;
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
-    bl_recovered_t *recovered;
+    bl_recovered_t recovered;
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
+    bl_retention_t *retention;
     apr_uint64_t last_build;
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
@@ -148,6 +150,21 @@ static apr_uint32_t queue_length(const runner_t *r)
     return n;
 }
 
+/* A build has its end in its log. */
+static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
+{
+    runner_t *r = baton;
+
+    bl_retention_add(r->retention, build, last_id);
+}
+
+static void build_removed(void *baton, apr_uint64_t build)
+{
+    runner_t *r = baton;
+
+    r->host.changed = 1; /* viewers of all builds look again */
+}
+
 /* Forget jobs that are done. */
 static void sweep(runner_t *r)
 {
@@ -156,8 +173,10 @@ static void sweep(runner_t *r)
     for (i = 0; i < r->jobs->nelts; i++) {
         bl_job_t *job = job_at(r, i);
 
-        if (bl_job_is_done(job))
+        if (bl_job_is_done(job)) {
+            build_ended(r, bl_job_build(job)->id, bl_job_last_id(job));
             bl_job_destroy(&job);
+        }
         else
             APR_ARRAY_IDX(r->jobs, kept++, bl_job_t *) = job;
     }
@@ -367,11 +386,13 @@ static apr_time_t tick(runner_t *r)
         next = due < next ? due : next;
     }
     bl_intake_tick(r->intake);
-    if (r->recovered->unended->nelts > 0 && r->host.tick >= r->unended_due) {
+    if (r->recovered.unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
-        bl_recovery_retry(r->recovered, &r->host);
+        bl_recovery_retry(&r->recovered, &r->host);
     }
     due = bl_orphans_tick(r->orphans);
+    next = due < next ? due : next;
+    due = bl_retention_tick(r->retention, &r->limits);
     return due < next ? due : next;
 }
 
@@ -454,12 +475,12 @@ static void take_up(runner_t *r)
     int i;
 
     r->orphans = bl_orphans_create(&r->host, r->pool);
-    for (i = 0; i < r->recovered->lost->nelts; i++)
-        bl_orphans_add(r->orphans, APR_ARRAY_IDX(r->recovered->lost, i,
+    for (i = 0; i < r->recovered.lost->nelts; i++)
+        bl_orphans_add(r->orphans, APR_ARRAY_IDX(r->recovered.lost, i,
                                                  const bl_build_t *));
-    for (i = 0; i < r->recovered->waiting->nelts; i++) {
+    for (i = 0; i < r->recovered.waiting->nelts; i++) {
         const bl_found_t *found =
-            &APR_ARRAY_IDX(r->recovered->waiting, i, bl_found_t);
+            &APR_ARRAY_IDX(r->recovered.waiting, i, bl_found_t);
         bl_job_t *job;
 
         if (bl_job_resume(&job, &r->host, found->order, found->build,
@@ -468,7 +489,7 @@ static void take_up(runner_t *r)
             note_grace(r, found->order);
         }
         else
-            bl_recovery_give_up(r->recovered, &r->host, found->build->id);
+            bl_recovery_give_up(&r->recovered, &r->host, found->build->id);
     }
 }
 
@@ -496,6 +517,9 @@ static apr_status_t begin(runner_t *r)
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
                 r->host.spool_dir);
+    r->retention = bl_retention_create(&r->host, build_removed, r, r->pool);
+    r->recovered.ended = build_ended;
+    r->recovered.baton = r;
     rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
@@ -504,8 +528,8 @@ static apr_status_t begin(runner_t *r)
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
     r->last_build = number_load(r, r->pool);
-    if (r->recovered->last_build > r->last_build)
-        r->last_build = r->recovered->last_build;
+    if (r->recovered.last_build > r->last_build)
+        r->last_build = r->recovered.last_build;
     take_up(r);
     rv = apr_pollset_create(&r->host.pollset, POLL_RESULTS, r->pool,
                             APR_POLLSET_NOCOPY);

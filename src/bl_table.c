@@ -240,8 +240,10 @@ void bl_table_row_drop(bl_table_t *t, int i)
 {
     row_t *row = &t->rows[i];
 
+    if (row->final)
+        t->head->recent--;
     row_change_begin(row);
-    SET(row->build, 0);
+    row_clear(row, 0);
     row_change_end(row);
 }
 

@@ -95,7 +95,8 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *row, apr_uint64_t build,
 apr_status_t bl_table_row_set(bl_table_t *t, int row, int final,
                               const char *json);
 
-/** The build was refused after all: the row is empty again. */
+/** The build was refused after all, or has ended and is removed: the row is
+ * empty again. */
 void bl_table_row_drop(bl_table_t *t, int row);
 
 /** The log of this row has grown: whole records up to tail. */

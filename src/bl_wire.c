@@ -56,6 +56,9 @@ enum {
     KEY_WHY,
     KEY_TEXT,
     KEY_BY,
+    KEY_KEEP_COUNT,
+    KEY_KEEP_AGE,
+    KEY_KEEP_SIZE,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -399,6 +402,9 @@ static void code_limits(codec_t *c, void *message)
     code_uint32(c, KEY_MAX_QUEUE, &limits->max_queue, 0, APR_UINT32_MAX);
     code_uint32(c, KEY_LINE_LIMIT, &limits->line_limit, LINE_LIMIT_MIN,
                 LINE_LIMIT_MAX);
+    code_uint32(c, KEY_KEEP_COUNT, &limits->keep_count, 0, APR_UINT32_MAX);
+    code_time(c, KEY_KEEP_AGE, &limits->keep_age, 0);
+    code_number(c, KEY_KEEP_SIZE, &limits->keep_size, 0, APR_UINT64_MAX);
 }
 
 apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
@@ -412,7 +418,7 @@ apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
 apr_status_t bl_wire_limits_read(bl_limits_t *out,
                                  const bl_wire_frame_t *frame, apr_pool_t *p)
 {
-    bl_limits_t limits = {0, 0, 0};
+    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
     apr_status_t rv =
         message_read(&limits, frame, BL_WIRE_LIMITS, code_limits, p);
 

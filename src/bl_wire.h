@@ -86,6 +86,10 @@ typedef struct {
     apr_uint32_t max_builds; /* at once; >= 1 */
     apr_uint32_t max_queue;  /* waiting */
     apr_uint32_t line_limit; /* bytes; 16 .. a third of a record's most */
+    /* Ended builds that are kept; 0: without this limit. */
+    apr_uint32_t keep_count;
+    apr_interval_time_t keep_age;
+    apr_uint64_t keep_size; /* bytes on the disk, all logs */
 } bl_limits_t;
 
 typedef enum {

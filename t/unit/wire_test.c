@@ -152,7 +152,7 @@ static frame_t order_frame(const bl_order_t *order)
 
 static frame_t limits_frame(void)
 {
-    bl_limits_t limits = {2, 64, 16384};
+    bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
     frame_t frame = {NULL, 0};
 
     if (bl_wire_limits_write(&frame.bytes, &frame.len, &limits, pool) !=
@@ -211,10 +211,13 @@ static void examples(frame_t *frames)
 
 static void test_bytes(void)
 {
-    static const char want[] = "BLW1\2\0\0\0\x2A\0\0\0"
+    static const char want[] = "BLW1\2\0\0\0\x54\0\0\0"
                                "\x0C\0\x08\0\0\0\2\0\0\0\0\0\0\0"
                                "\x0D\0\x08\0\0\0\x40\0\0\0\0\0\0\0"
-                               "\x0E\0\x08\0\0\0\0\x40\0\0\0\0\0\0";
+                               "\x0E\0\x08\0\0\0\0\x40\0\0\0\0\0\0"
+                               "\x14\0\x08\0\0\0\xE8\3\0\0\0\0\0\0"
+                               "\x15\0\x08\0\0\0\x20\x1C\0\0\0\0\0\0"
+                               "\x16\0\x08\0\0\0\0\0\1\0\0\0\0\0";
     frame_t frame = limits_frame();
 
     is_mem(frame.bytes, frame.len, want, sizeof(want) - 1,
@@ -321,7 +324,7 @@ static void test_answers(void)
     bl_wire_frame_t frame;
     bl_accepted_t accepted = {0, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
-    bl_limits_t limits = {0, 0, 0};
+    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
     apr_size_t need;
 
     bl_wire_frame_read(&frame, &need, bytes.bytes, bytes.len);
@@ -362,7 +365,7 @@ static void test_frames(void)
         CASE("a header cut", "BLW1\1\0\0\0\0\0\0", APR_INCOMPLETE, 12),
         CASE("no body", "BLW1\1\0\0\0\0\0\0\0", APR_SUCCESS, 12),
         CASE("type 0", "BLW1\0\0\0\0\0\0\0\0", APR_EGENERAL, 0),
-        CASE("type 5", "BLW1\5\0\0\0\0\0\0\0", APR_EGENERAL, 0),
+        CASE("type 6", "BLW1\6\0\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 257", "BLW1\1\1\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 2^24+1", "BLW1\1\0\0\1\0\0\0\0", APR_EGENERAL, 0),
         CASE("the longest", "BLW1\1\0\0\0\0\0\x08\0", APR_INCOMPLETE,
@@ -696,13 +699,18 @@ static void test_limits_values(void)
         {"a line beyond that", 16384, 1398078, APR_EGENERAL},
         {"a line of 2^32 + 16384", 16384, APR_UINT64_C(0x100004000),
          APR_EGENERAL},
+        {"all builds", 1000, 0, APR_SUCCESS},
+        {"2^32 builds kept", 1000, APR_UINT64_C(0x100000000), APR_EGENERAL},
+        {"for ever", 7200, 0, APR_SUCCESS},
+        {"a negative age", 7200, APR_UINT64_MAX, APR_EGENERAL},
+        {"most bytes", 65536, APR_UINT64_MAX, APR_SUCCESS},
     };
     frame_t frame = limits_frame();
     unsigned i;
 
     for (i = 0; i < COUNT_OF(cases); i++) {
         frame_t other = with_number(&frame, cases[i].from, cases[i].to);
-        bl_limits_t limits = {2, 64, 16384};
+        bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
 
         ok(take(other.bytes, other.len) == cases[i].rv, "limits read: %s",
            cases[i].name);
@@ -712,8 +720,12 @@ static void test_limits_values(void)
             limits.max_builds = (apr_uint32_t)cases[i].to;
         else if (cases[i].from == 64)
             limits.max_queue = (apr_uint32_t)cases[i].to;
-        else
+        else if (cases[i].from == 16384)
             limits.line_limit = (apr_uint32_t)cases[i].to;
+        else if (cases[i].from == 1000)
+            limits.keep_count = (apr_uint32_t)cases[i].to;
+        else
+            limits.keep_age = (apr_interval_time_t)cases[i].to;
         other.bytes = NULL;
         ok((bl_wire_limits_write(&other.bytes, &other.len, &limits, pool) ==
             APR_SUCCESS) == (cases[i].rv == APR_SUCCESS),
@@ -878,7 +890,7 @@ static void test_types(void)
 {
     frame_t frames[EXAMPLES];
     bl_order_t *order = NULL;
-    bl_limits_t limits = {7, 7, 7};
+    bl_limits_t limits = {7, 7, 7, 7, 7, 7};
     bl_accepted_t accepted = {7, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
     unsigned taken = 0;
