@@ -33,6 +33,7 @@
 #define DEFAULT_KEEP_COUNT 1000
 #define DEFAULT_KEEP_AGE apr_time_from_sec(90 * 24 * 3600)
 #define DEFAULT_KEEP_SIZE (APR_UINT64_C(10) << 30)
+#define DEFAULT_MAX_LOG (APR_INT64_C(256) << 20)
 #define DEFAULT_PING apr_time_from_sec(15)
 #define DEFAULT_RETRY apr_time_from_sec(2)
 #define DEFAULT_FLUSH apr_time_from_msec(10)
@@ -83,6 +84,7 @@ void *bl_config_create_dir(apr_pool_t *p, char *path)
     conf->timeout = BL_CONF_UNSET;
     conf->idle_timeout = BL_CONF_UNSET;
     conf->kill_grace = BL_CONF_UNSET;
+    conf->max_log = BL_CONF_UNSET;
     conf->ping = BL_CONF_UNSET;
     conf->retry = BL_CONF_UNSET;
     conf->flush = BL_CONF_UNSET;
@@ -104,6 +106,7 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_NUMBER(timeout);
     MERGE_NUMBER(idle_timeout);
     MERGE_NUMBER(kill_grace);
+    MERGE_NUMBER(max_log);
     MERGE_NUMBER(ping);
     MERGE_NUMBER(retry);
     MERGE_NUMBER(flush);
@@ -159,8 +162,9 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
     return apr_pstrndup(p, apr_filepath_name_get(project), TITLE_MOST);
 }
 
+/* Times and sizes: both are 64 bits wide. */
 #define VALUE(name, unset)                                                    \
-    apr_interval_time_t bl_config_##name(const bl_dir_conf_t *conf)           \
+    apr_int64_t bl_config_##name(const bl_dir_conf_t *conf)                   \
     {                                                                         \
         return conf->name != BL_CONF_UNSET ? conf->name : (unset);            \
     }
@@ -168,6 +172,7 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
 VALUE(timeout, DEFAULT_BUILD_TIMEOUT)
 VALUE(idle_timeout, DEFAULT_IDLE_TIMEOUT)
 VALUE(kill_grace, DEFAULT_KILL_GRACE)
+VALUE(max_log, DEFAULT_MAX_LOG)
 VALUE(ping, DEFAULT_PING)
 VALUE(retry, DEFAULT_RETRY)
 VALUE(flush, DEFAULT_FLUSH)
@@ -529,6 +534,22 @@ static const char *set_kill_grace(cmd_parms *cmd, void *dir, const char *value)
                                      value, 0, "0s");
 }
 
+static const char *set_max_log(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *error = check_directory(cmd);
+    apr_uint64_t size;
+
+    if (error != NULL)
+        return error;
+    if (!read_size(&size, value) || size < BL_WIRE_LOG_LEAST ||
+        size > BL_WIRE_LOG_MOST)
+        return wrong(cmd, value,
+                     "a number of bytes from 64K to 1T, such as 1000000, "
+                     "512K, 256M or 1G");
+    ((bl_dir_conf_t *)dir)->max_log = (apr_int64_t)size;
+    return NULL;
+}
+
 static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
                                const char *value)
 {
@@ -691,6 +712,8 @@ const command_rec bl_config_commands[] = {
                   "longest time of a build without output"),
     AP_INIT_TAKE1("BuildLogKillGrace", set_kill_grace, NULL, ANYWHERE,
                   "time from TERM to KILL"),
+    AP_INIT_TAKE1("BuildLogMaxLog", set_max_log, NULL, ANYWHERE,
+                  "bytes; of a longer log the middle is left out"),
     AP_INIT_TAKE2("BuildLogSetEnv", add_set_env, NULL, ANYWHERE,
                   "variable of a build's environment and its value"),
     AP_INIT_ITERATE("BuildLogPassEnv", add_pass_env, NULL, ANYWHERE,

@@ -48,6 +48,7 @@ typedef struct {
     apr_interval_time_t timeout;
     apr_interval_time_t idle_timeout;
     apr_interval_time_t kill_grace;
+    apr_int64_t max_log;                        /* bytes */
     apr_hash_t *set_env;                        /* by name; NULL: none */
     apr_array_header_t *pass_env;               /* const char *; NULL: none */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
@@ -84,6 +85,7 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
 apr_interval_time_t bl_config_timeout(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_idle_timeout(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_kill_grace(const bl_dir_conf_t *conf);
+apr_int64_t bl_config_max_log(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_ping(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_retry(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_flush(const bl_dir_conf_t *conf);

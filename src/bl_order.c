@@ -176,6 +176,7 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
     order->timeout = bl_config_timeout(conf);
     order->idle_timeout = bl_config_idle_timeout(conf);
     order->kill_grace = bl_config_kill_grace(conf);
+    order->max_log = bl_config_max_log(conf);
     take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_CPU], core->limit_cpu);
     take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_MEM], core->limit_mem);
     take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_NPROC], core->limit_nproc);

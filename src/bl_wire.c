@@ -59,6 +59,7 @@ enum {
     KEY_KEEP_COUNT,
     KEY_KEEP_AGE,
     KEY_KEEP_SIZE,
+    KEY_MAX_LOG,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -255,6 +256,15 @@ static void code_time(codec_t *c, int key, apr_interval_time_t *t,
     *t = (apr_interval_time_t)wide;
 }
 
+static void code_size(codec_t *c, int key, apr_int64_t *size,
+                      apr_uint64_t least, apr_uint64_t most)
+{
+    apr_uint64_t wide = (apr_uint64_t)*size;
+
+    code_number(c, key, &wide, least, most);
+    *size = (apr_int64_t)wide;
+}
+
 static void code_count(codec_t *c, int key, int *count, int least, int most)
 {
     apr_uint64_t wide = (apr_uint64_t)*count;
@@ -367,6 +377,8 @@ static void code_order(codec_t *c, void *message)
     code_time(c, KEY_TIMEOUT, &order->timeout, 1);
     code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
     code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
+    code_size(c, KEY_MAX_LOG, &order->max_log, BL_WIRE_LOG_LEAST,
+              BL_WIRE_LOG_MOST);
     for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
         code_rlimit(c, i, &order->rlimits[i]);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)

@@ -37,6 +37,11 @@
 
 #define BL_WIRE_ENV_MAX 1024 /* variables */
 
+/* Of a log's limit, in bytes. With less of it hardly one read of a pipe would
+ * stay; the most keeps sums of sizes far from their ends. */
+#define BL_WIRE_LOG_LEAST (APR_UINT64_C(64) << 10)
+#define BL_WIRE_LOG_MOST (APR_UINT64_C(1) << 40)
+
 typedef enum {
     BL_WIRE_ORDER = 1, /* request thread -> runner: build this */
     BL_WIRE_LIMITS,    /* parent -> runner: the new generation's limits */
@@ -76,6 +81,7 @@ typedef struct {
     apr_interval_time_t timeout;      /* of the build; > 0 */
     apr_interval_time_t idle_timeout; /* without output; > 0 */
     apr_interval_time_t kill_grace;   /* TERM to KILL; >= 0 */
+    apr_int64_t max_log; /* bytes; BL_WIRE_LOG_LEAST .. BL_WIRE_LOG_MOST */
     bl_wire_rlimit_t rlimits[BL_WIRE_RLIMIT_COUNT];
     /* The last line by final state; index bl_build_state_e; NULL: default. */
     const char *messages[7];

@@ -48,6 +48,9 @@ static void check_order(const bl_order_t *order)
     must(order->timeout > 0 && order->idle_timeout > 0 &&
              order->kill_grace >= 0,
          "times are in range");
+    must((apr_uint64_t)order->max_log >= BL_WIRE_LOG_LEAST &&
+             (apr_uint64_t)order->max_log <= BL_WIRE_LOG_MOST,
+         "the log's limit is in range");
 }
 
 /* @return did it come out: then *bytes and *len are the frame written again */

@@ -129,6 +129,7 @@ static bl_order_t order_make(void)
     order.timeout = apr_time_from_sec(3600);
     order.idle_timeout = apr_time_from_sec(600);
     order.kill_grace = apr_time_from_sec(5);
+    order.max_log = 1000000;
     order.rlimits[BL_WIRE_RLIMIT_CPU].set = 1;
     order.rlimits[BL_WIRE_RLIMIT_CPU].soft = 100;
     order.rlimits[BL_WIRE_RLIMIT_CPU].hard = APR_UINT64_MAX;
@@ -264,6 +265,7 @@ static void test_order(void)
            back->idle_timeout == order.idle_timeout &&
            back->kill_grace == order.kill_grace,
        "order: times");
+    ok(back->max_log == order.max_log, "order: the log's limit");
     same = 1;
     for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
         same = same && back->rlimits[i].set == order.rlimits[i].set &&
@@ -289,6 +291,7 @@ static void test_least_order(void)
     order.steps = &step;
     order.timeout = 1;
     order.idle_timeout = 1;
+    order.max_log = (apr_int64_t)BL_WIRE_LOG_LEAST;
     bytes = order_frame(&order);
     ok(take(bytes.bytes, bytes.len) == APR_SUCCESS, "order: the least");
 }
@@ -312,6 +315,7 @@ static void test_most_of_an_order(void)
     order.timeout = APR_INT64_MAX;
     order.idle_timeout = APR_INT64_MAX;
     order.kill_grace = APR_INT64_MAX;
+    order.max_log = BL_WIRE_LOG_MOST;
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         order.messages[i] = "x";
     bytes = order_frame(&order);
@@ -664,6 +668,9 @@ static void test_numbers_read(void)
         {"negative idle time", APR_UINT64_C(600000000),
          APR_UINT64_C(0x8000000000000000)},
         {"negative grace", 5000000, APR_UINT64_MAX},
+        {"too small a log", 1000000, BL_WIRE_LOG_LEAST - 1},
+        {"too large a log", 1000000, BL_WIRE_LOG_MOST + 1},
+        {"a negative log", 1000000, APR_UINT64_MAX},
     };
     bl_order_t order = order_make();
     frame_t frame = order_frame(&order);
@@ -809,6 +816,10 @@ static void test_order_write(void)
     REFUSED(order.timeout = -1, "negative time");
     REFUSED(order.idle_timeout = 0, "no idle time");
     REFUSED(order.kill_grace = -1, "negative grace");
+    REFUSED(order.max_log = 0, "no log");
+    REFUSED(order.max_log = -1, "a negative log");
+    REFUSED(order.max_log = BL_WIRE_LOG_LEAST - 1, "too small a log");
+    REFUSED(order.max_log = BL_WIRE_LOG_MOST + 1, "too large a log");
 #undef REFUSED
 }
 
