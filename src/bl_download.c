@@ -22,6 +22,8 @@
 /* Handed to httpd at a time. */
 #define BLOCK_BYTES (32 * 1024)
 
+#define HOLE_TEXT "Lines were left out here: see BuildLogMaxLog"
+
 static int wants_json(const request_rec *r)
 {
     const char *accept = apr_table_get(r->headers_in, "Accept");
@@ -51,37 +53,76 @@ static apr_size_t put_json(char *out, apr_uint64_t build,
     return len;
 }
 
-/* Send all lines. The buffer grows to the longest one and is used again. */
+/* What is being sent. The buffer grows to the longest line and is used
+ * again. */
+typedef struct {
+    request_rec *r;
+    apr_uint64_t build;
+    int json;
+    char *buf;
+    apr_size_t len;
+    apr_size_t cap;
+} sending_t;
+
+static apr_status_t flush(sending_t *s)
+{
+    if (s->len > 0 && ap_rwrite(s->buf, (int)s->len, s->r) < 0)
+        return APR_ECONNABORTED;
+    s->len = 0;
+    return APR_SUCCESS;
+}
+
+static apr_status_t send_line(sending_t *s, const bl_record_t *rec)
+{
+    const bl_sse_style_t style = {BL_SSE_JSON, NULL, {0, 0, ""}};
+    apr_size_t want =
+        s->json ? bl_sse_line_max(&style, rec->len) + 1 : rec->len + 1;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (s->len >= BLOCK_BYTES || s->cap - s->len < want)
+        rv = flush(s);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (s->cap < want) {
+        s->cap = 2 * want;
+        s->buf = apr_palloc(s->r->pool, s->cap);
+    }
+    s->len += s->json ? put_json(s->buf + s->len, s->build, rec)
+                      : put_text(s->buf + s->len, rec);
+    return APR_SUCCESS;
+}
+
+/* While a build runs nothing in its log says what is left out of it. */
+static apr_status_t send_hole(sending_t *s, const bl_record_t *before)
+{
+    bl_record_t rec = *before;
+
+    rec.id--;
+    rec.stream = BL_STDOUT;
+    rec.flags = BL_REC_NOTE;
+    rec.step = 0;
+    rec.text = HOLE_TEXT;
+    rec.len = sizeof(HOLE_TEXT) - 1;
+    return send_line(s, &rec);
+}
+
 static apr_status_t send_lines(request_rec *r, bl_cursor_t *cursor,
                                const bl_table_row_t *row, int json)
 {
-    const bl_sse_style_t style = {BL_SSE_JSON, NULL, {0, 0, ""}};
-    apr_size_t cap = 2 * BLOCK_BYTES, len = 0;
-    char *buf = apr_palloc(r->pool, cap);
+    sending_t s = {r, row->build, json, NULL, 0, 2 * BLOCK_BYTES};
     bl_record_t rec;
     apr_status_t rv;
 
+    s.buf = apr_palloc(r->pool, s.cap);
     while ((rv = bl_cursor_next(&rec, cursor, row->tail)) == APR_SUCCESS) {
-        apr_size_t want;
-
-        if (!BL_REC_IS_LINE(&rec))
-            continue;
-        want = json ? bl_sse_line_max(&style, rec.len) + 1 : rec.len + 1;
-        if (len > 0 && (len >= BLOCK_BYTES || cap - len < want)) {
-            if (ap_rwrite(buf, (int)len, r) < 0)
-                return APR_ECONNABORTED;
-            len = 0;
-        }
-        if (cap < want) {
-            cap = 2 * want;
-            buf = apr_palloc(r->pool, cap);
-        }
-        len += json ? put_json(buf + len, row->build, &rec)
-                    : put_text(buf + len, &rec);
+        if (!row->final && bl_cursor_skipped(cursor) != NULL)
+            rv = send_hole(&s, &rec);
+        if (rv == APR_SUCCESS && BL_REC_IS_LINE(&rec))
+            rv = send_line(&s, &rec);
+        if (rv != APR_SUCCESS)
+            return rv;
     }
-    if (len > 0 && ap_rwrite(buf, (int)len, r) < 0)
-        return APR_ECONNABORTED;
-    return rv == APR_EOF ? APR_SUCCESS : rv;
+    return rv == APR_EOF ? flush(&s) : rv;
 }
 
 int bl_download_send(request_rec *r, const bl_table_row_t *row)

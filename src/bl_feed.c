@@ -8,7 +8,9 @@
  *
  * The chunks made last are kept in a ring, by the id they begin behind. A
  * viewer that is a little late finds its chunk there; one that is very late
- * makes a reader go back to its place in the logs.
+ * makes a reader go back to its place in the logs. A chunk with the gap of a
+ * hole is not found there: by the time of the next viewer the hole may have
+ * its note.
  *
  * ORDER         the watermark is read before the rows (T2 in bl_table.h), and
  *               only records up to it are taken: so the ids of several logs
@@ -42,6 +44,7 @@ typedef struct {
     bl_stamp_t from;
     bl_chunk_t chunk;
     int filled;
+    int passing; /* good for one viewer only */
 } kept_chunk_t;
 
 /* What the view says of the build in a row. */
@@ -67,7 +70,8 @@ struct bl_feed_t {
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
     apr_off_t file_tail;
     int file_final;
-    char *buf; /* where a chunk is written */
+    int passing; /* the chunk that is being made */
+    char *buf;   /* where a chunk is written */
     apr_size_t len;
     apr_size_t cap;
     apr_bucket *ping;
@@ -174,6 +178,16 @@ static void put_gap(bl_feed_t *f, bl_stamp_t after, bl_stamp_t from)
     put_event(f, "gap", 0, data, (apr_size_t)n);
 }
 
+/* What was left out before the record that comes next is told. */
+static void put_hole(bl_feed_t *f, const bl_reader_t *r,
+                     const bl_record_t *rec)
+{
+    if (!bl_reader_skipped(r))
+        return;
+    put_gap(f, bl_reader_at(r), rec->id);
+    f->passing = 1;
+}
+
 /* ---- readers -------------------------------------------------------- */
 
 static place_t *place_at(bl_feed_t *f, bl_stamp_t at)
@@ -269,6 +283,7 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
         return rv;
     while (f->len < BL_FEED_CHUNK_BYTES && chunk->then == BL_CHUNK_MORE &&
            bl_reader_peek(&rec, r, BL_STAMP_MAX) != 0) {
+        put_hole(f, r, rec);
         if (put_record(f, f->spec.build, rec))
             chunk->then = BL_CHUNK_END;
         bl_reader_take(r);
@@ -359,6 +374,7 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
         place->gap_told = unreadable;
     }
     while (build != 0 && f->len < BL_FEED_CHUNK_BYTES) {
+        put_hole(f, r, rec);
         put_record(f, build, rec);
         bl_reader_take(r);
         build = bl_reader_peek(&rec, r, watermark);
@@ -378,7 +394,7 @@ static kept_chunk_t *chunk_find(bl_feed_t *f, bl_stamp_t from)
     for (i = 0; i < CHUNKS; i++) {
         kept_chunk_t *kept = &f->chunks[at];
 
-        if (kept->filled && kept->from == from)
+        if (kept->filled && kept->from == from && !kept->passing)
             return kept;
         at = at == 0 ? CHUNKS - 1 : at - 1;
     }
@@ -396,6 +412,7 @@ static void chunk_keep(bl_feed_t *f, bl_stamp_t from, const bl_chunk_t *chunk)
     kept->from = from;
     kept->chunk = *chunk;
     kept->filled = 1;
+    kept->passing = f->passing;
 }
 
 int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
@@ -427,6 +444,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     place = place_at(f, after);
     memset(chunk, 0, sizeof(*chunk));
     f->len = 0;
+    f->passing = 0;
     bl_reader_turn(place->reader);
     if (f->spec.build != 0)
         rv = fill_build(chunk, f, place->reader);

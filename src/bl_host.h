@@ -32,6 +32,7 @@ typedef struct {
     apr_interval_time_t skew;    /* see bl_host_set_now */
     char *read_buf;              /* BL_HOST_READ_BYTES */
     int changed;                 /* something to publish; the loop clears it */
+    int no_holes;                /* logs cannot be shortened: it was said */
     apr_array_header_t *keepers; /* pid_t, those that live */
 } bl_host_t;
 

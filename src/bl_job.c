@@ -135,12 +135,20 @@ static void unspool(bl_job_t *job);
 
 /* ---- the end -------------------------------------------------------- */
 
-/* Everything is said; the job is done when it is also in the file. */
-static void write_end(bl_job_t *job)
+/* Everything is said; the job is done when it is also in the file.
+ * @return 1: call again in the next turn, 0: when due */
+static int write_end(bl_job_t *job)
 {
+    if (job->final_json == NULL) {
+        apr_status_t rv = bl_output_finish(job->output);
+
+        if (rv != APR_SUCCESS)
+            return APR_STATUS_IS_EAGAIN(rv);
+        job->final_json = show(job, BL_REC_END);
+    }
     if (bl_output_first_pending(job->output) != 0 &&
         bl_output_commit(job->output) != APR_SUCCESS)
-        return;
+        return 0;
     if (bl_table_row_set(job->host->table, job->row, 1, job->final_json) !=
         APR_SUCCESS)
         bl_diag(BL_DIAG_ERROR, 0,
@@ -153,6 +161,7 @@ static void write_end(bl_job_t *job)
             bl_build_state_name(job->build->state),
             job->reason != NULL ? ": " : "",
             job->reason != NULL ? job->reason : "");
+    return 0;
 }
 
 static void end_build(bl_job_t *job)
@@ -168,8 +177,6 @@ static void end_build(bl_job_t *job)
     bl_output_note(
         job->output, 0,
         bl_job_last_line(build, job->order->messages[job->end], job->pool));
-    bl_output_finish(job->output);
-    job->final_json = show(job, BL_REC_END);
     job->phase = PHASE_WRITING;
     write_end(job);
 }
@@ -471,11 +478,16 @@ apr_time_t bl_job_tick(bl_job_t *job)
     if (job->phase == PHASE_DONE)
         return job->host->tick + apr_time_from_sec(60);
     next = bl_output_tick(job->output);
-    if (job->phase == PHASE_WRITING)
-        write_end(job);
+    if (job->phase == PHASE_WRITING && write_end(job))
+        next = job->host->tick;
     if (job->phase == PHASE_QUEUED) {
         limit = tell_position(job);
         next = limit < next ? limit : next;
+    }
+    if (job->phase < PHASE_WRITING &&
+        bl_output_record_is_gone(job->output)) {
+        show(job, BL_REC_BUILD);
+        bl_output_commit(job->output);
     }
     if (job->phase != PHASE_STEPS)
         return next;
@@ -581,7 +593,8 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
     if (rv != APR_SUCCESS)
         return rv;
     job->build = make_build(job, id, position);
-    rv = bl_output_create(&job->output, host, job->build, job->pool);
+    rv = bl_output_create(&job->output, host, job->build, job->order->max_log,
+                          job->pool);
     if (rv == APR_SUCCESS) {
         rv = job_show_first(job);
         if (rv != APR_SUCCESS)
@@ -606,7 +619,8 @@ apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
     job->build = make_build(job, found->id, position);
     job->build->created = found->created;
     job->is_spooled = 1;
-    rv = bl_output_reopen(&job->output, host, job->build, job->pool);
+    rv = bl_output_reopen(&job->output, host, job->build, job->order->max_log,
+                          job->pool);
     if (rv == APR_SUCCESS)
         rv = job_show_first(job);
     if (rv != APR_SUCCESS)

@@ -14,12 +14,16 @@
 /* layer 0 */
 #include "bl_build.h"
 #include "bl_diag.h"
+#include "bl_middle.h"
 #include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
 #include "bl_spool.h"
 /* this side of layer 2 */
 #include "bl_job.h"
+
+/* A hole with less room than a note takes is none that a runner made. */
+#define NOTE_ROOM 256
 
 typedef struct {
     apr_off_t tail;
@@ -58,11 +62,41 @@ static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
     return rv == APR_EOF ? APR_SUCCESS : rv;
 }
 
+/* What was left out of a log, and the note that its runner did not come to
+ * write; len 0: nothing. */
+typedef struct {
+    bl_hole_t hole;
+    bl_record_t note;
+} missing_t;
+
+/* A record was read. @return 1: a hole without a note stands before it */
+static int find_missing(missing_t *missing, const bl_cursor_t *cursor,
+                        bl_stamp_t before, const bl_record_t *rec,
+                        apr_pool_t *p)
+{
+    const bl_hole_t *hole = bl_cursor_skipped(cursor);
+    bl_record_t *note = &missing->note;
+
+    /* There is one at most. NULs without room for a note are damage. */
+    if (hole == NULL || note->len != 0 || rec->id < before + 2 ||
+        hole->to - hole->from < NOTE_ROOM)
+        return 0;
+    missing->hole = *hole;
+    note->id = before + 1;
+    note->stream = BL_STDOUT;
+    note->flags = BL_REC_NOTE | BL_REC_GAP;
+    note->text = bl_middle_text_of(hole->to - hole->from, p);
+    note->len = strlen(note->text);
+    return 1;
+}
+
 /* The build as its log tells it: the last record of it, and its lines. */
 static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
-                           const char *dir, apr_uint64_t number, apr_pool_t *p)
+                           missing_t *missing, const char *dir,
+                           apr_uint64_t number, apr_pool_t *p)
 {
     bl_build_t *build = NULL;
+    bl_stamp_t before = 0;
     bl_cursor_t *cursor;
     bl_record_t rec;
     apr_off_t size;
@@ -76,6 +110,9 @@ static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
         rv = bl_cursor_next(&rec, cursor, size);
         if (rv != APR_SUCCESS)
             break;
+        if (find_missing(missing, cursor, before, &rec, p))
+            bl_tally_add(tally, &missing->note);
+        before = rec.id;
         bl_tally_add(tally, &rec);
         if ((rec.flags & BL_REC_BUILD) != 0)
             bl_build_from_json(&build, rec.text, rec.len, p);
@@ -108,7 +145,7 @@ static void put(bl_host_t *host, bl_log_t *log, bl_tally_t *tally,
 /* Write the end that a build did not live to see. */
 static apr_status_t end_lost(found_t *found, bl_host_t *host,
                              bl_build_t *build, bl_tally_t *tally,
-                             apr_pool_t *p)
+                             const missing_t *missing, apr_pool_t *p)
 {
     bl_log_t *log;
     apr_status_t rv;
@@ -119,6 +156,13 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
     rv = bl_log_reopen(&log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;
+    if (missing->note.len > 0) {
+        rv = bl_log_fill(log, &missing->hole, &missing->note);
+        if (rv != APR_SUCCESS) {
+            bl_log_close(&log);
+            return rv;
+        }
+    }
     build->reason = build->started != 0
                         ? "the runner ended while it was running"
                         : "the runner ended while it was waiting";
@@ -162,10 +206,12 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
                            apr_pool_t *p)
 {
     bl_tally_t *tally = bl_tally_create(p);
+    missing_t missing;
     bl_build_t *build;
     apr_status_t rv;
 
-    rv = replay(&build, tally, r->host->logs_dir, number, p);
+    memset(&missing, 0, sizeof(missing));
+    rv = replay(&build, tally, &missing, r->host->logs_dir, number, p);
     if (rv != APR_SUCCESS)
         return rv;
     if (waits(r, build))
@@ -173,7 +219,7 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
     if (build->state == BL_BUILD_RUNNING)
         APR_ARRAY_PUSH(r->out->lost, const bl_build_t *) =
             bl_build_copy(build, r->pool);
-    return end_lost(found, r->host, build, tally, p);
+    return end_lost(found, r->host, build, tally, &missing, p);
 }
 
 static apr_status_t show(const found_t *found, bl_host_t *host,

@@ -22,6 +22,9 @@ typedef struct bl_tally_t bl_tally_t;
 
 bl_tally_t *bl_tally_create(apr_pool_t *p);
 
+/** Another one that has taken the same up to now. */
+bl_tally_t *bl_tally_copy(const bl_tally_t *tally, apr_pool_t *p);
+
 /** Take a record; those that are no lines are passed over. */
 void bl_tally_add(bl_tally_t *tally, const bl_record_t *rec);
 
