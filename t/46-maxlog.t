@@ -38,6 +38,9 @@ BuildLogMaxBuilds 4
     BuildLogStep two "seq 1 20000"
     BuildLogStep play "exec perl ../puppet/play.pl"
 </Directory>
+<Directory "@{[ top() ]}/t/projects/puppet-maxlog-large">
+    BuildLogMaxLog 16M
+</Directory>
 END
 
 # ---- a viewer that keeps what it saw, in short -----------------------------------
@@ -273,8 +276,20 @@ my $q = BuildLog::Puppet->new('maxlog-other', server => $s);
         gaps_are_right($slow[$_], '... and');
     }
 
+    # In each child one who stands still, so that its feed of this build lives
+    # on, and one who gets a gap just before there is a note.
+    my @stay   = map { viewer($path, rcvbuf => 4096) } 1 .. 8;
+    my @before = map { viewer($path) } 1 .. 8;
+    read_until(sub { ($_[0]{mark} // 0) == $mark }, @before);
+    is scalar(grep { gaps($_) != 1 } @before), 0, 'from the start, at the last moment: a gap';
+    close_viewers(@before);
+
     $p->cue('exit 0');
     read_until(sub { 0 }, $live, $late, $slow[0]);
+    my @after = map { viewer($path) } 1 .. 8;
+    read_until(sub { 0 }, @after);
+    is scalar(map { gaps($_) } @after), 0, 'and a moment later: none';
+    close_viewers(@stay, @after);
     read_until(sub { $_[0]{final} }, $all, $slow[1]);
     my $end = $live->{end};
     is $end->{state}, 'succeeded', 'the build was not disturbed';
@@ -348,6 +363,32 @@ my $q = BuildLog::Puppet->new('maxlog-other', server => $s);
     my $text = sums_are_right($id, $end, 'below the limit');
     my @n = $text =~ /^F (\d+) x/mg;
     is_deeply \@n, [1 .. @n], 'below the limit: all lines are there';
+}
+
+# ---- a little more than the limit ------------------------------------------------------
+
+{
+    # What was read last goes beyond it, and nothing is printed behind that.
+    my $id = $q->start('flood 150000', 'exit 0');
+    my $end = $s->wait_for_state($id, 'succeeded', 20);
+    cmp_ok -s log_path($id), '>', $limit, 'a log a little longer than the limit';
+    sums_are_right($id, $end, 'a little more');
+}
+
+# ---- a larger one --------------------------------------------------------------------------
+
+# What is left is read again piece by piece, and all of them without a pause.
+{
+    my $r   = BuildLog::Puppet->new('maxlog-large', server => $s);
+    my $id  = $r->start('flood 14000000', 'exit 0');
+    my $end = $s->wait_for_state($id, 'succeeded', 40);
+    my $v   = viewer("/api/log/push?build=$id");
+    read_until(sub { 0 }, $v);
+    my ($said) = map { $_->[2] } grep { $_->[1] eq 'Build finished' } @{ $v->{seen} };
+    cmp_ok $v->{at} - $said, '<', 3e6, sprintf 'its sums took %.2f s', ($v->{at} - $said) / 1e6;
+    sums_are_right($id, $end, 'a larger one');
+    cmp_ok room($id), '<=', 17 * 1024 * 1024 + 160 * 1024, 'and it is short';
+    close_viewers($v);
 }
 
 # ---- the runner is killed ----------------------------------------------------------------
