@@ -484,8 +484,7 @@ apr_time_t bl_job_tick(bl_job_t *job)
         limit = tell_position(job);
         next = limit < next ? limit : next;
     }
-    if (job->phase < PHASE_WRITING &&
-        bl_output_record_is_gone(job->output)) {
+    if (job->phase < PHASE_WRITING && bl_output_record_is_gone(job->output)) {
         show(job, BL_REC_BUILD);
         bl_output_commit(job->output);
     }

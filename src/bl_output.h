@@ -6,7 +6,7 @@
  * Runs in:  runner, its only thread.
  * Owns:     the build's log, the reading of its pipes, ids, the counts of
  *           lines and bytes.
- * Not here: states and steps (bl_job).
+ * Not here: states and steps (bl_job), the limit of the log (bl_trim).
  *
  * O1  while the log cannot be written nothing is read: the build waits in its
  *     own write(2), and no line is lost

@@ -6,7 +6,7 @@
  * Runs in:  runner, its only thread.
  * Owns:     the list of ended builds, oldest first, and removing them:
  *           BuildLogKeep.
- * Not here: what one log keeps of a long build (bl_output).
+ * Not here: what one log keeps of a long build (bl_trim).
  *
  * A viewer that is in the middle of a log when it is removed keeps its open
  * file, or is told of a gap and of the end; a stream of all builds that comes

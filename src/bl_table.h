@@ -14,7 +14,8 @@
  *
  * T1  a row's tail is published after the bytes are in the file
  * T2  every record with an id up to the watermark is below the tail of its
- *     log: who reads the watermark first, then the tails, misses nothing
+ *     log: who reads the watermark first, then the tails, misses nothing (but
+ *     what a hole has swallowed since, see bl_log.h)
  * T3  a record's text is changed only while the row's generation is odd; a
  *     reader that saw it change reads again. The number of a build is the last
  *     that is written into its row and the first that is cleared: what was
