@@ -12,7 +12,7 @@
 #include "bl_api.h"
 
 /* "a=1&b=2" into a table; the last of several equal names counts. */
-static apr_status_t split(apr_table_t *out, request_rec *r)
+apr_status_t bl_query_split(apr_table_t *out, request_rec *r)
 {
     char *text, *field, *rest;
 
@@ -98,7 +98,7 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
     const char *build, *format;
 
     memset(out, 0, sizeof(*out));
-    if (split(query, r) != APR_SUCCESS) {
+    if (bl_query_split(query, r) != APR_SUCCESS) {
         *detail = "The query is not encoded as it must be.";
         return APR_EGENERAL;
     }

@@ -11,6 +11,8 @@
 
 #include "httpd.h"
 
+#include <apr_tables.h>
+
 #include "bl_sse.h"
 
 typedef enum {
@@ -28,6 +30,10 @@ typedef struct {
     bl_stamp_t after;
     apr_uint32_t tail;
 } bl_query_t;
+
+/** The fields of a request's query, decoded; the last of several equal names
+ * counts. @return APR_EGENERAL: it is not encoded as it must be */
+apr_status_t bl_query_split(apr_table_t *out, request_rec *r);
 
 /** Most lines that tail= may ask for. */
 #define BL_QUERY_TAIL_MOST 100000
