@@ -66,8 +66,8 @@ const char *bl_history_why(const bl_history_t *h);
 
 /**
  * Between begin and commit other calls belong together: all is stored, or
- * nothing. A put or a remove that failed has changed nothing, and the others
- * go on: the handle is to be closed only when commit fails, too.
+ * nothing. A put or a remove that failed has changed nothing, and what else
+ * there is can be put and committed before the handle is closed.
  */
 apr_status_t bl_history_begin(bl_history_t *h);
 apr_status_t bl_history_commit(bl_history_t *h);
