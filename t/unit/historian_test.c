@@ -169,6 +169,30 @@ static pid_t historian_pid(void)
                                     : 0;
 }
 
+/* Never to 0, which would be the test and whoever started it. */
+static void send_it(int sig)
+{
+    pid_t pid = historian_pid();
+
+    if (pid <= 0) {
+        printf("Bail out! no historian to be signalled\n");
+        exit(1);
+    }
+    kill(pid, sig);
+}
+
+/* -1 is no process to be signalled: it would be all of them. */
+static pid_t must_fork(void)
+{
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        printf("Bail out! no process\n");
+        exit(1);
+    }
+    return pid;
+}
+
 static int has_said(apr_uint64_t number)
 {
     return said[number] > 0;
@@ -347,10 +371,10 @@ static void test_process(void)
     is_u64((uint64_t)strange, 0, "N3: it has no descriptor but its own");
     ok(stat(params, &info) == 0 && (info.st_mode & 0777) == 0640,
        "the file has the mode that the umask leaves");
-    kill(pid, SIGTERM);
-    kill(pid, SIGINT);
-    kill(pid, SIGHUP);
-    kill(pid, SIGPIPE);
+    send_it(SIGTERM);
+    send_it(SIGINT);
+    send_it(SIGHUP);
+    send_it(SIGPIPE);
     end_build(10);
     ok(wait_until(has_row, 10) && historian_pid() == pid,
        "signals of others do not end it");
@@ -364,7 +388,7 @@ static void sleep_well(void)
 
 static void test_orphans(void)
 {
-    pid_t pid = historian_pid(), orphan = fork();
+    pid_t pid = historian_pid(), orphan = must_fork();
 
     if (orphan == 0)
         sleep_well();
@@ -382,13 +406,13 @@ static void test_many(void)
 
     for (id = 1000; id < 3000; id++)
         write_log(id, json_of(id, "demo"));
-    kill(historian_pid(), SIGSTOP);
+    send_it(SIGSTOP);
     begun = bl_tick_now();
     for (id = 1000; id < 3000; id++)
         bl_historian_ended(historian, id);
     ok(bl_tick_now() - begun < TURN_MAX, "telling does not block");
     turn();
-    kill(historian_pid(), SIGCONT);
+    send_it(SIGCONT);
     ok(wait_until(has_row, 2999) && wait_until(has_rows, 2000 + 6),
        "what there was no room to tell is there, too");
     for (id = 1000; id < 3000; id++) {
@@ -406,7 +430,7 @@ static void test_killed(void)
 
     forget_words();
     end_build(20);
-    kill(pid, SIGKILL);
+    send_it(SIGKILL);
     end_build(21);
     ok(wait_until(has_said, 253), "killed: it is noticed");
     ok(no_zombie(), "and it is reaped");
@@ -420,13 +444,13 @@ static void test_killed(void)
            wait_until(has_row, 22) && wait_until(has_no_row, 6),
        "nothing is lost");
     begun = bl_tick_now();
-    kill(historian_pid(), SIGKILL);
+    send_it(SIGKILL);
     ok(wait_until(is_another, (apr_uint64_t)historian_pid()) &&
            bl_tick_now() - begun >= apr_time_from_msec(1900),
        "killed again: after two");
     /* Reaped by somebody else. */
     pid = historian_pid();
-    kill(pid, SIGKILL);
+    send_it(SIGKILL);
     waitpid(pid, NULL, 0);
     ok(wait_until(is_another, (apr_uint64_t)pid),
        "killed, its status lost: there is another");
@@ -482,11 +506,10 @@ static void test_file(void)
 static void test_logs(void)
 {
     const char *away = apr_pstrcat(pool, dir, "/away", NULL);
-    pid_t pid = historian_pid();
 
     forget_words();
     rename(logs_dir, away);
-    kill(pid, SIGKILL);
+    send_it(SIGKILL);
     ok(wait_until(has_said, 250), "no directory of logs: it says so");
     ok(has_row(40) && has_row(41), "and no row is removed");
     rename(away, logs_dir);
@@ -573,7 +596,7 @@ static void test_runner_killed(void)
 
     if (pipe(ends) != 0)
         return;
-    runner = fork();
+    runner = must_fork();
     if (runner == 0) {
         apr_pollset_create(&host.pollset, 16, pool, APR_POLLSET_NOCOPY);
         begin();
@@ -584,7 +607,7 @@ static void test_runner_killed(void)
         sleep_well();
     }
     alarm(30);
-    ok(read(ends[0], &pid, sizeof(pid)) == (ssize_t)sizeof(pid) &&
+    ok(read(ends[0], &pid, sizeof(pid)) == (ssize_t)sizeof(pid) && pid > 0 &&
            kill(pid, 0) == 0,
        "a runner has a historian");
     alarm(0);

@@ -1002,6 +1002,8 @@ static void server_start(void)
 /* INT: fast; QUIT: as if it had crashed. */
 static void server_stop(int sig)
 {
+    if (server <= 0)
+        exit(1); /* no process is ever signalled as 0 or -1 */
     kill(server, sig);
     waitpid(server, NULL, 0);
 }
