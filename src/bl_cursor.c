@@ -80,8 +80,8 @@ void bl_cursor_close(bl_cursor_t **c)
     *c = NULL;
 }
 
-/* Forget the buffer and stand at a byte. */
-static void cursor_set(bl_cursor_t *c, apr_off_t offset)
+/* Forgets the buffer. */
+void bl_cursor_set(bl_cursor_t *c, apr_off_t offset)
 {
     c->offset = offset;
     c->start = 0;
@@ -177,11 +177,11 @@ static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,
                                  apr_off_t tail)
 {
     if (offset == 0) {
-        cursor_set(c, 0);
+        bl_cursor_set(c, 0);
         return APR_SUCCESS;
     }
     /* The byte before tells whether a record begins exactly here. */
-    cursor_set(c, offset - 1);
+    bl_cursor_set(c, offset - 1);
     for (;;) {
         const char *nl =
             c->len > 0 ? memchr(c->buf + c->start, '\n', c->len) : NULL;
@@ -220,7 +220,7 @@ apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
             return rv;
     }
     /* The rest is a block or so: walk. */
-    cursor_set(c, low);
+    bl_cursor_set(c, low);
     while (after > 0) {
         apr_off_t here = c->offset;
 
@@ -230,7 +230,7 @@ apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
         if (rv != APR_SUCCESS)
             return rv;
         if (rec.id > after) {
-            cursor_set(c, here);
+            bl_cursor_set(c, here);
             return APR_SUCCESS;
         }
     }
@@ -324,10 +324,10 @@ apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
         span *= 4;
     } while (!any && span / 4 < tail);
     if (!any) {
-        cursor_set(c, 0);
+        bl_cursor_set(c, 0);
         return APR_EOF;
     }
-    cursor_set(c, from);
+    bl_cursor_set(c, from);
     rv = bl_cursor_next(&found, c, end);
     if (rv == APR_SUCCESS)
         *rec = found;
