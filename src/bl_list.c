@@ -8,7 +8,7 @@
  *
  * ORDER         the table is read before the history: a build that ends in
  *               between is in the first, at least
- * DIAGNOSTICS   BL0408 the history cannot be read
+ * DIAGNOSTICS   BL0410 the history cannot be read
  */
 #include "bl_list.h"
 
@@ -75,7 +75,7 @@ bl_history_t *bl_list_history(request_rec *r, int *broken)
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv))
         return history;
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                  "BL0408 the history cannot be read: %s", why);
+                  "BL0410 the history cannot be read: %s", why);
     *broken = 1;
     return NULL;
 }
@@ -83,7 +83,7 @@ bl_history_t *bl_list_history(request_rec *r, int *broken)
 static void history_failed(list_t *list)
 {
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, list->r,
-                  "BL0408 the history cannot be read: %s",
+                  "BL0410 the history cannot be read: %s",
                   bl_history_why(list->history));
     bl_history_close(&list->history);
     list->is_broken = 1;
