@@ -23,6 +23,7 @@
 #include "bl_daemon.h"
 #include "bl_download.h"
 #include "bl_error.h"
+#include "bl_list.h"
 #include "bl_project.h"
 
 int bl_api_answer(request_rec *r, int status, const char *json)
@@ -190,6 +191,26 @@ static apr_hash_t *latest_builds(request_rec *r)
     return latest;
 }
 
+/* For an estimate of the next one. */
+static void set_average(bl_json_t *entry, bl_history_t *history,
+                        const char *project, apr_pool_t *p)
+{
+    apr_interval_time_t time = 0;
+    bl_json_t *average;
+    int count = 0;
+
+    if (history == NULL ||
+        bl_history_average(&time, &count, history, project) != APR_SUCCESS ||
+        count == 0) {
+        bl_json_set_null(entry, "average");
+        return;
+    }
+    average = bl_json_object(p);
+    bl_json_set_int(average, "seconds", apr_time_sec(time + 500000));
+    bl_json_set_int(average, "of", count);
+    bl_json_set(entry, "average", average);
+}
+
 static int answer_projects(request_rec *r)
 {
     const char *stream_origin = bl_config_dir(r)->stream_origin;
@@ -197,7 +218,8 @@ static int answer_projects(request_rec *r)
     apr_hash_t *latest = latest_builds(r);
     bl_json_t *answer = bl_json_object(r->pool);
     bl_json_t *array = bl_json_array(r->pool);
-    int i;
+    int i, broken;
+    bl_history_t *history = bl_list_history(r, &broken);
 
     for (i = 0; i < list->nelts; i++) {
         const bl_project_t *project = &APR_ARRAY_IDX(list, i, bl_project_t);
@@ -215,8 +237,10 @@ static int answer_projects(request_rec *r)
             bl_json_set(entry, "last", last);
         else
             bl_json_set_null(entry, "last");
+        set_average(entry, history, project->path, r->pool);
         bl_json_append(array, entry);
     }
+    bl_history_close(&history);
     bl_json_set(answer, "projects", array);
     if (stream_origin != NULL)
         bl_json_set_string(answer, "streamOrigin", stream_origin);
@@ -231,6 +255,8 @@ int bl_api_read(request_rec *r)
 {
     const char *slash = strrchr(r->uri, '/');
 
+    if (slash != NULL && strcmp(slash, "/builds") == 0)
+        return bl_list_send(r);
     if (slash != NULL && strcmp(slash, "/projects") == 0)
         return answer_projects(r);
     if (behind_builds(r->uri) != NULL)

@@ -34,6 +34,8 @@
 #define DEFAULT_KEEP_AGE apr_time_from_sec(90 * 24 * 3600)
 #define DEFAULT_KEEP_SIZE (APR_UINT64_C(10) << 30)
 #define DEFAULT_MAX_LOG (APR_INT64_C(256) << 20)
+#define DEFAULT_DB_DRIVER "sqlite3"
+#define DEFAULT_DB_FILE "history.db"
 #define DEFAULT_PING apr_time_from_sec(15)
 #define DEFAULT_RETRY apr_time_from_sec(2)
 #define DEFAULT_FLUSH apr_time_from_msec(10)
@@ -72,6 +74,7 @@ void *bl_config_create_server(apr_pool_t *p, server_rec *s)
     conf->limits.keep_count = DEFAULT_KEEP_COUNT;
     conf->limits.keep_age = DEFAULT_KEEP_AGE;
     conf->limits.keep_size = DEFAULT_KEEP_SIZE;
+    conf->db_driver = DEFAULT_DB_DRIVER;
     conf->max_clients = DEFAULT_MAX_CLIENTS;
     return conf;
 }
@@ -151,6 +154,23 @@ const char *bl_config_state_dir(apr_pool_t *p)
     const char *dir = bl_config_server()->state_dir;
 
     return dir != NULL ? dir : ap_runtime_dir_relative(p, "buildlog");
+}
+
+const char *bl_config_database(apr_pool_t *p)
+{
+    const bl_server_conf_t *conf = bl_config_server();
+    const char *file;
+    char *path = NULL;
+
+    if (conf->db_driver == NULL)
+        return NULL;
+    if (strcmp(conf->db_driver, DEFAULT_DB_DRIVER) != 0)
+        return conf->db_params;
+    file = conf->db_params != NULL ? conf->db_params : DEFAULT_DB_FILE;
+    if (apr_filepath_merge(&path, bl_config_state_dir(p), file, 0, p) !=
+        APR_SUCCESS)
+        return file;
+    return path;
 }
 
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
@@ -381,6 +401,32 @@ static const char *set_line_limit(cmd_parms *cmd, void *dummy,
 {
     return take_number(&server_conf(cmd)->limits.line_limit, cmd, value,
                        LINE_LIMIT_LEAST, LINE_LIMIT_MOST);
+}
+
+static const char *set_database(cmd_parms *cmd, void *dummy,
+                                const char *driver, const char *params)
+{
+    bl_server_conf_t *conf = server_conf(cmd);
+    const char *error = check_global(cmd);
+
+    if (error != NULL)
+        return error;
+    if (ap_cstr_casecmp(driver, "none") == 0 && params == NULL) {
+        conf->db_driver = NULL;
+        return NULL;
+    }
+    if (strcmp(driver, "sqlite3") != 0 && strcmp(driver, "pgsql") != 0)
+        return wrong(cmd, driver,
+                     "sqlite3 and a file, pgsql and its parameters, or none");
+    if (params == NULL || params[0] == '\0')
+        return wrong(cmd, driver,
+                     strcmp(driver, "pgsql") == 0
+                         ? "followed by the parameters of the connection, "
+                           "such as \"host=/run/postgresql dbname=buildlog\""
+                         : "followed by the path of a file");
+    conf->db_driver = driver;
+    conf->db_params = params;
+    return NULL;
 }
 
 /* "10G", "512M", "64k", "1000". */
@@ -696,6 +742,8 @@ const command_rec bl_config_commands[] = {
                   "viewers at once, over all children"),
     AP_INIT_TAKE1("BuildLogMaxParked", set_max_parked, NULL, SERVER,
                   "viewers over TLS at once, in each child (event MPM)"),
+    AP_INIT_TAKE12("BuildLogDatabase", set_database, NULL, SERVER,
+                   "driver and parameters of the history, or none"),
     AP_INIT_ITERATE("BuildLogKeep", add_keep, NULL, SERVER,
                     "ended builds that are kept: count=n age=time size=bytes"),
     AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,

@@ -30,6 +30,8 @@ typedef struct {
     uid_t uid;
     gid_t gid;
     bl_limits_t limits;
+    const char *db_driver; /* of the history; NULL: there is none */
+    const char *db_params; /* NULL: default */
     apr_uint32_t max_clients;
     int max_clients_is_set;
     apr_uint32_t max_parked; /* of a child; 0: by its threads */
@@ -77,6 +79,9 @@ const bl_dir_conf_t *bl_config_of_section(ap_conf_vector_t *section);
 
 /** The state directory; made in p if it is the default one. */
 const char *bl_config_state_dir(apr_pool_t *p);
+
+/** What the history's driver opens, made in p; NULL: there is no history. */
+const char *bl_config_database(apr_pool_t *p);
 
 /* ---- values with their defaults ------------------------------------- */
 

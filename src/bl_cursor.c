@@ -118,7 +118,7 @@ static void cursor_move(bl_cursor_t *c, apr_off_t offset)
 }
 
 /* Stand at a byte, wherever the cursor comes from. */
-static void cursor_set(bl_cursor_t *c, apr_off_t offset)
+void bl_cursor_set(bl_cursor_t *c, apr_off_t offset)
 {
     cursor_move(c, offset);
     c->hole.to = 0;
@@ -326,11 +326,11 @@ static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,
                                  apr_off_t tail)
 {
     if (offset == 0) {
-        cursor_set(c, 0);
+        bl_cursor_set(c, 0);
         return APR_SUCCESS;
     }
     /* The byte before tells whether a record begins exactly here. */
-    cursor_set(c, offset - 1);
+    bl_cursor_set(c, offset - 1);
     for (;;) {
         const char *nl =
             c->len > 0 ? memchr(c->buf + c->start, '\n', c->len) : NULL;
@@ -372,7 +372,7 @@ static apr_status_t cursor_find(bl_cursor_t *c, bl_stamp_t after,
             return rv;
     }
     /* The rest is a block or so: walk. */
-    cursor_set(c, low);
+    bl_cursor_set(c, low);
     while (after > 0) {
         apr_off_t here = c->offset;
 
@@ -382,7 +382,7 @@ static apr_status_t cursor_find(bl_cursor_t *c, bl_stamp_t after,
         if (rv != APR_SUCCESS)
             return rv;
         if (rec.id > after) {
-            cursor_set(c, here);
+            bl_cursor_set(c, here);
             return APR_SUCCESS;
         }
     }
@@ -496,10 +496,10 @@ apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
     do {
         rv = find_last(&from, &end, c, tail);
         if (rv != APR_SUCCESS) {
-            cursor_set(c, 0);
+            bl_cursor_set(c, 0);
             return rv;
         }
-        cursor_set(c, from);
+        bl_cursor_set(c, from);
         rv = bl_cursor_next(rec, c, end);
     } while (rv == APR_EOF);
     return rv;

@@ -220,6 +220,8 @@ static void runner_main(server_rec *s)
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
     setup.limits = bl_config_server()->limits;
+    setup.db_driver = bl_config_server()->db_driver;
+    setup.db_params = bl_config_database(p);
     setup.log_changed = take_error_log;
     _exit(bl_runner_main(&setup, p));
 }

@@ -33,7 +33,7 @@ typedef struct {
     char *read_buf;              /* BL_HOST_READ_BYTES */
     int changed;                 /* something to publish; the loop clears it */
     int no_holes;                /* logs cannot be shortened: it was said */
-    apr_array_header_t *keepers; /* pid_t, those that live */
+    apr_array_header_t *keepers; /* pid_t, those that live; the historian */
 } bl_host_t;
 
 /* Something in the pollset: the client_data of its descriptor. */
@@ -57,6 +57,7 @@ void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
 /** Put a watch into the pollset, or take it out. */
 void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on);
 
+/** A child that bl_host_end_orphans spares: a keeper, or the historian. */
 void bl_host_add_keeper(bl_host_t *host, pid_t pid);
 void bl_host_forget_keeper(bl_host_t *host, pid_t pid);
 

@@ -19,6 +19,9 @@
 #include "bl_keeper.h"
 #include "bl_output.h"
 
+/* How far a running build is stands in the table so often. */
+#define PROGRESS_TIME apr_time_from_sec(1)
+
 /* A place in the queue that changes more often is told at last. */
 #define POSITION_TIME apr_time_from_sec(1)
 
@@ -50,6 +53,8 @@ struct bl_job_t {
     int is_spooled;           /* its order is on disk */
     apr_uint32_t told;        /* position that the log has */
     apr_time_t next_position; /* not before: the next one in the log */
+    apr_uint64_t shown_bytes; /* that the table has */
+    apr_time_t next_progress;
 };
 
 /* ---- what the log says ---------------------------------------------- */
@@ -471,6 +476,19 @@ static apr_time_t check_limits(bl_job_t *job)
     return deadline < idle_deadline ? deadline : idle_deadline;
 }
 
+/* Lines and bytes, for who asks; viewers see the lines themselves. */
+static void show_progress(bl_job_t *job)
+{
+    if (job->build->bytes == job->shown_bytes ||
+        job->host->tick < job->next_progress)
+        return;
+    job->shown_bytes = job->build->bytes;
+    job->next_progress = job->host->tick + PROGRESS_TIME;
+    apr_pool_clear(job->scratch);
+    bl_table_row_set(job->host->table, job->row, 0,
+                     bl_build_to_json(job->build, job->scratch));
+}
+
 apr_time_t bl_job_tick(bl_job_t *job)
 {
     apr_time_t next, limit;
@@ -490,6 +508,7 @@ apr_time_t bl_job_tick(bl_job_t *job)
     }
     if (job->phase != PHASE_STEPS)
         return next;
+    show_progress(job);
     limit = check_limits(job);
     return limit < next ? limit : next;
 }

@@ -165,6 +165,9 @@ apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 /** Where the cursor stands, in bytes. */
 apr_off_t bl_cursor_offset(const bl_cursor_t *c);
 
+/** Stand there again: at 0, or where bl_cursor_offset said. */
+void bl_cursor_set(bl_cursor_t *c, apr_off_t offset);
+
 void bl_cursor_close(bl_cursor_t **c);
 
 /* ---- the directory -------------------------------------------------- */

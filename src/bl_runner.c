@@ -26,6 +26,7 @@
 #include "bl_spool.h"
 #include "bl_tick.h"
 /* this side of layer 2 */
+#include "bl_historian.h"
 #include "bl_intake.h"
 #include "bl_job.h"
 #include "bl_orphans.h"
@@ -38,6 +39,9 @@
 /* When the server stops: longer than this nobody waits for a log that cannot
  * be written; the next runner ends it. Added to the builds' own grace. */
 #define STOP_TIME apr_time_from_sec(10)
+
+/* ...nor for a database; the next runner's historian compares logs and rows. */
+#define HISTORY_TIME apr_time_from_sec(2)
 
 /* A log that could not be ended is tried again. */
 #define UNENDED_TIME apr_time_from_sec(10)
@@ -56,6 +60,7 @@ typedef struct {
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
     bl_retention_t *retention;
+    bl_historian_t *historian; /* NULL: not yet, it will look by itself */
     apr_uint64_t last_build;
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
@@ -156,6 +161,8 @@ static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
     runner_t *r = baton;
 
     bl_retention_add(r->retention, build, last_id);
+    if (r->historian != NULL)
+        bl_historian_ended(r->historian, build);
 }
 
 static void build_removed(void *baton, apr_uint64_t build)
@@ -163,6 +170,8 @@ static void build_removed(void *baton, apr_uint64_t build)
     runner_t *r = baton;
 
     r->host.changed = 1; /* viewers of all builds look again */
+    if (r->historian != NULL)
+        bl_historian_removed(r->historian, build);
 }
 
 /* Forget jobs that are done. */
@@ -393,6 +402,8 @@ static apr_time_t tick(runner_t *r)
     due = bl_orphans_tick(r->orphans);
     next = due < next ? due : next;
     due = bl_retention_tick(r->retention, &r->limits);
+    next = due < next ? due : next;
+    due = bl_historian_tick(r->historian);
     return due < next ? due : next;
 }
 
@@ -542,6 +553,8 @@ static apr_status_t begin(runner_t *r)
     apr_os_file_put(&lifeline, &fd, APR_FOPEN_READ, r->pool);
     bl_watch_file(&r->lifeline, lifeline, lifeline_ready, r, r->pool);
     bl_watch_set(&r->host, &r->lifeline, 1);
+    bl_historian_create(&r->historian, &r->host, r->setup->db_driver,
+                        r->setup->db_params, r->pool);
     return bl_intake_create(&r->intake, &r->host, r->setup->listen_fd,
                             r->setup->parent, r->setup->user, &calls, r->pool);
 }
@@ -570,6 +583,7 @@ int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
             (long)getpid(), setup->state_dir);
     loop(&r);
     bl_table_set_runner(r.host.table, 0);
+    bl_historian_stop(&r.historian, HISTORY_TIME);
     bl_diag(BL_DIAG_NOTICE, 0, "BL0241 runner %ld ends", (long)getpid());
     return 0;
 }

@@ -4,11 +4,10 @@
  *
  * Layer:    0 (value). Pure; the only door to libcrypto.
  * Runs in:  runner.
- * Owns:     what "the log as text" is.
- * Not here: sending it (bl_download).
+ * Owns:     lines, bytes and digest of the log as text.
+ * Not here: what that text is (bl_plain), sending it (bl_download).
  *
- * The log as text is, for each line record in its order, the text, and LF
- * unless the record is a piece. Who downloads it can check that it is all.
+ * Who downloads the text can check that it is all.
  */
 #ifndef BL_TALLY_H
 #define BL_TALLY_H
