@@ -525,6 +525,10 @@ static apr_status_t begin(runner_t *r)
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
         return rv;
     }
+    /* A new server has no record yet, but its viewers have a place all the
+     * same: 0 is none. */
+    if (r->host.last_id == 0)
+        r->host.last_id = (bl_stamp_t)r->host.now;
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
     r->last_build = number_load(r, r->pool);

@@ -27,6 +27,9 @@ yarnpkg                 yarn yarnpkg
 list_test='
 libapache2-mod-perl2    /usr/lib/*/perl5/*/Apache/Test.pm /usr/share/perl5/Apache/Test.pm
 libwww-perl             /usr/share/perl5/LWP/UserAgent.pm
+libio-socket-ssl-perl   /usr/share/perl5/IO/Socket/SSL.pm
+openssl                 openssl
+curl                    curl
 clang                   clang
 clang-format            clang-format
 cppcheck                cppcheck

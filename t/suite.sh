@@ -59,11 +59,21 @@ mkdir "$stage/.libs" "$stage/home" "$stage/tmp"
 cp "$module" "$stage/.libs/mod_buildlog.so"
 cp -R conf htdocs t "$stage/"
 rm -rf "$stage/t/unit" "$stage/t/fuzz" "$stage/t/lint"
+# There is no HTTP/2 under prefork; mod_http2 says so each time it starts.
+without=
+[ "$mpm" != prefork ] || without=/mod_http2/d
 sed -e "s|@MPM@|$mpm|g" -e "s|@MODULES@|$modules|g" -e "s|@STAGE@|$stage|g" \
-    t/conf/base.conf.in >"$stage/base.conf"
+    -e "$without" t/conf/base.conf.in >"$stage/base.conf"
 # Or Apache::Test would take it for a part of the server's configuration.
 rm "$stage/t/conf/base.conf.in"
 mkdir "$stage/t/logs"
+
+# Who the servers with TLS are: nobody knows them.
+mkdir "$stage/tls"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+    -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1,DNS:localhost \
+    -keyout "$stage/tls/key.pem" -out "$stage/tls/cert.pem" 2>"$stage/tls/log" ||
+    { cat "$stage/tls/log" >&2; exit 1; }
 
 # A module built with sanitizers needs their library in httpd from the start.
 # Leaks are not looked for: httpd leaves most of its memory to exit().
@@ -91,7 +101,7 @@ rc=0
 # A clean environment: proxies, locales and debug switches of the caller change
 # nothing.
 (cd "$stage" && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
-    PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 \
+    PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 ${CROWD:+"CROWD=$CROWD"} \
     perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
     -port "$port" "$@") || rc=$?

@@ -95,8 +95,8 @@ async function open(options) {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
-    args,
     ...options,
+    args: [...args, ...(options.args ?? [])],
   });
   return {
     context,

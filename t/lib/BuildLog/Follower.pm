@@ -5,10 +5,14 @@ package BuildLog::Follower;
 #
 #   my $f = BuildLog::Follower->start($server, "/api/log/push?build=$id");
 #   ... restarts ...
-#   my $seen = $f->finish(20);   { events => [...], connections => n, gaps => n }
+#   my $seen = $f->finish(20);   { events => [...], connections => n, gaps => n,
+#                                retries => [...], lived => [...] } the last two of
+#                                connections that the server ended: what it said
+#                                last, and the seconds
 #
 # It ends by itself behind the event "end" (or what until => sub says). It does
-# not wait as long as retry asks for: tests have little time.
+# not wait as long as retry asks for: tests have little time. With tls => 1 it
+# comes to the server's port with TLS.
 
 use strict;
 use warnings;
@@ -28,8 +32,11 @@ sub start
     my $parent = $$;
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
+        # A client that the test closes later would not be closed.
+        POSIX::close(fileno $_->socket) for values %BuildLog::Stream::open;
         # Nobody shall wait for it when the test has died.
-        my $ok = eval { _follow($self->{file}, $server->port, $path, $parent, %opt); 1 };
+        my $port = $opt{tls} ? $server->tls_port : $server->port;
+        my $ok = eval { _follow($self->{file}, $port, $path, $parent, %opt); 1 };
         print { $self->{file} } $json->encode({ died => $@ }), "\n" if !$ok;
         $self->{file}->flush;
         POSIX::_exit($ok ? 0 : 1);
@@ -52,7 +59,7 @@ sub _follow
         die "not in time: $path\n" if time > $deadline;
         die "the test has gone\n" if getppid != $parent;
         my $s = eval {
-            BuildLog::Stream->new(path => $path, port => $port, timeout => 5,
+            BuildLog::Stream->new(path => $path, port => $port, tls => $opt{tls}, timeout => 5,
                 headers => { defined $last ? ('Last-Event-ID' => $last) : () });
         };
         # A server that begins anew has not taken the connection.
@@ -62,7 +69,7 @@ sub _follow
             sleep 0.02;
             next;
         }
-        print {$file} $json->encode({ connected => 1 }), "\n";
+        print {$file} $json->encode({ connected => time }), "\n";
         while (my $event = $s->event($deadline - time)) {
             $last = $event->{id} if exists $event->{id};
             print {$file} $json->encode($event), "\n";
@@ -73,7 +80,7 @@ sub _follow
             }
         }
         $s->close;
-        print {$file} $json->encode({ closed => 1 }), "\n";
+        print {$file} $json->encode({ closed => time }), "\n";
     }
 }
 
@@ -82,14 +89,16 @@ sub seen
 {
     my ($self) = @_;
     open my $in, '<', $self->{file}->filename or die $!;
-    my %seen = (events => [], connections => 0, gaps => 0, died => '', retries => []);
-    my $retry;
+    my %seen = (events => [], connections => 0, gaps => 0, died => '', retries => [], lived => []);
+    my ($retry, $began);
     while (<$in>) {
         last unless /\n\z/;
         my $e = $json->decode($_);
         $seen{connections}++ if $e->{connected};
+        $began = $e->{connected} if $e->{connected};
         $seen{died} = $e->{died} if $e->{died};
         push @{ $seen{retries} }, $retry if $e->{closed};    # the last words
+        push @{ $seen{lived} }, $e->{closed} - $began if $e->{closed};
         next if $e->{connected} || $e->{closed} || $e->{died};
         $retry = $e->{retry};
         $seen{gaps}++ if ($e->{event} // '') eq 'gap';

@@ -11,7 +11,13 @@ package BuildLog::Server;
 #
 # Its configuration is small: loopback, a state directory of its own, the
 # module's addresses, the puppets of BuildLog::Puppet. What start() is given
-# stands at its end. Options: state (another state directory).
+# stands at its end. Options:
+#
+#   state => DIR       another state directory
+#   tls => 1           one more port, $s->tls_port: the same with TLS, which is
+#                      asked by $s->request(..., tls => 1) and the like
+#   protocols => 'h2 http/1.1'     of that port (default http/1.1)
+#   files => N         its limit of open files
 #
 # All processes are ended when the test ends, also when it dies; and its error
 # log is looked at as that of the main server is (allow_in_log).
@@ -119,6 +125,24 @@ sub puppets
 END
 }
 
+# The same server behind TLS: all that is not said here is inherited.
+sub _tls
+{
+    my ($self) = @_;
+    return '' unless $self->{tls_port};
+    my $top = top();
+    return <<"END";
+Listen 127.0.0.1:$self->{tls_port}
+SSLSessionCache "shmcb:$self->{dir}/sessions(512000)"
+<VirtualHost 127.0.0.1:$self->{tls_port}>
+    SSLEngine On
+    SSLCertificateFile "$top/tls/cert.pem"
+    SSLCertificateKeyFile "$top/tls/key.pem"
+    Protocols $self->{protocols}
+</VirtualHost>
+END
+}
+
 sub _config
 {
     my ($self, $text) = @_;
@@ -153,7 +177,7 @@ StartServers 2
 <Directory "$self->{dir}/htdocs">
     Require all granted
 </Directory>
-@{[ puppets() ]}
+@{[ $self->_tls, puppets() ]}
 BuildLogStateDir "$self->{state}"
 Include "$top/conf/buildlog.conf"
 END
@@ -177,10 +201,13 @@ sub make
     mkdir $dir;
     $dir .= '/' . ++$count . ".$$";
     my $self = bless {
-        dir   => $dir,
-        port  => _free_port(),
-        state => $opt{state} // "$dir/state",
-        mark  => 0,
+        dir       => $dir,
+        port      => _free_port(),
+        tls_port  => $opt{tls} ? _free_port() : undef,
+        protocols => $opt{protocols} // 'http/1.1',
+        state     => $opt{state} // "$dir/state",
+        files     => $opt{files},
+        mark      => 0,
     }, $class;
     mkdir $_ or die "$_: $!\n" for $dir, "$dir/htdocs";
     $self->configure($text // '');
@@ -219,7 +246,9 @@ sub begin
         open STDIN,  '<',  '/dev/null';
         open STDOUT, '>&', $out;
         open STDERR, '>&', $out;
-        exec vars()->{httpd}, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND'
+        my @limit = $self->{files}
+            ? ('/bin/sh', '-c', 'ulimit -n "$0" && exec "$@"', $self->{files}) : ();
+        exec @limit, vars()->{httpd}, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", '-DFOREGROUND'
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -269,6 +298,8 @@ sub port  { return $_[0]{port} }
 sub state { return $_[0]{main} ? top() . '/state' : $_[0]{state} }
 sub dir   { return $_[0]{dir} }
 sub url   { return "http://127.0.0.1:$_[0]{port}" }
+sub tls_port { return $_[0]{tls_port} // die "a server without TLS\n" }
+sub tls_url  { return 'https://127.0.0.1:' . $_[0]->tls_port }
 
 sub parent
 {
@@ -305,10 +336,22 @@ sub error_log
 
 # ---- requests, as in BuildLog::Test ----------------------------------------
 
-sub request    { my ($self, @rest) = @_; return BuildLog::Test::request(@rest, port => $self->{port}) }
-sub get_json   { my ($self, @rest) = @_; return BuildLog::Test::get_json(@rest, port => $self->{port}) }
-sub post_build { my ($self, @rest) = @_; return BuildLog::Test::post_build(@rest, port => $self->{port}) }
-sub open_stream { my ($self, @rest) = @_; return BuildLog::Test::open_stream(@rest, port => $self->{port}) }
+# Each takes tls => 1 as well.
+sub _port
+{
+    my ($self, %opt) = @_;
+    return (%opt, port => $opt{tls} ? $self->tls_port : $self->{port});
+}
+
+sub request
+{
+    my ($self, $method, $path, %opt) = @_;
+    return BuildLog::Test::request($method, $path, $self->_port(%opt));
+}
+
+sub get_json    { my ($self, $path, %opt) = @_; return BuildLog::Test::get_json($path, $self->_port(%opt)) }
+sub post_build  { my ($self, $path, %opt) = @_; return BuildLog::Test::post_build($path, $self->_port(%opt)) }
+sub open_stream { my ($self, $path, %opt) = @_; return BuildLog::Test::open_stream($path, $self->_port(%opt)) }
 sub build_record { my ($self, $id) = @_; return scalar $self->get_json("/api/project/builds/$id") }
 
 sub wait_for_state

@@ -15,17 +15,21 @@ package BuildLog::Stream;
 #                                dies if the stream ends before
 #   my @e = $s->rest(10)         all events until the server closes
 #   $s->lines(10)                data of the rest's message events
-#   $s->close
+#   $s->close                    in an orderly way: over TLS with a word
+#   $s->reset                    as a client that crashed: RST, and not a word
+#
+#   BuildLog::Stream->of($body)  one that somebody else has read, to its end
 #
 # Options of new: host, port (default: the test server), method, path, headers
 # (hash), body, timeout (seconds for connect and header; 10), rcvbuf (bytes:
-# a client that takes little), version (default "1.1").
+# a client that takes little), version (default "1.1"), tls (whoever the server
+# is; by ALPN it is told http/1.1).
 
 use strict;
 use warnings;
 use IO::Select;
-use Socket qw(IPPROTO_TCP PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF TCP_NODELAY
-              inet_aton pack_sockaddr_in);
+use Socket qw(IPPROTO_TCP PF_INET SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF
+              TCP_NODELAY inet_aton pack_sockaddr_in);
 use Time::HiRes qw(time);
 
 our %open;    # those not closed yet, for the checks at a test's end
@@ -51,6 +55,8 @@ sub new
     connect($sock, pack_sockaddr_in($self->{port}, inet_aton($self->{host})))
         or die "connect $self->{host}:$self->{port}: $!";
     setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
+    _start_tls($sock, $opt{timeout} // 10) if $opt{tls};
+    $self->{tls}    = $opt{tls};
     $self->{sock}   = $sock;
     $self->{select} = IO::Select->new($sock);
     $open{$self}    = $self;
@@ -69,6 +75,8 @@ sub new
         die "write: $!" unless defined $n;
         substr $request, 0, $n, '';
     }
+    # There may be bytes to read and none of them ours (session tickets).
+    $sock->blocking(0) if $opt{tls};
 
     $self->_more($deadline, 'response header') or die "no response: closed\n"
         until $self->{buffer} =~ /\r?\n\r?\n/;
@@ -83,6 +91,23 @@ sub new
     return $self;
 }
 
+sub of
+{
+    my ($class, $body) = @_;
+    return bless { buffer => $body, frame => [], last_id => undef, eof => 1 }, $class;
+}
+
+sub _start_tls
+{
+    my ($sock, $seconds) = @_;
+    require IO::Socket::SSL;
+    IO::Socket::SSL->start_SSL($sock, Timeout => $seconds,
+        SSL_verify_mode => IO::Socket::SSL::SSL_VERIFY_NONE(),
+        SSL_alpn_protocols => ['http/1.1'])
+        or die "TLS: " . IO::Socket::SSL::errstr() . "\n";
+    return;
+}
+
 sub status  { return $_[0]{status} }
 sub header  { return join ', ', @{ $_[0]{headers}{ lc $_[1] } // [] } }
 sub last_id { return $_[0]{last_id} }
@@ -94,13 +119,25 @@ sub _more
 {
     my ($self, $deadline, $what) = @_;
     return 0 if $self->{eof};
-    my $left = $deadline - time;
-    $left > 0 && $self->{select}->can_read($left)
-        or die "no $what in time; got so far: " . substr($self->{buffer}, 0, 500) . "\n";
-    my $n = sysread $self->{sock}, $self->{buffer}, 65536, length $self->{buffer};
-    # A reset is an end, too: the test sees what is missing.
-    $self->{eof} = 1 if !$n;
-    return $n ? 1 : 0;
+    while (1) {
+        $self->can_read($deadline - time)
+            or die "no $what in time; got so far: " . substr($self->{buffer}, 0, 500) . "\n";
+        my $n = sysread $self->{sock}, $self->{buffer}, 65536, length $self->{buffer};
+        return 1 if $n;
+        next if !defined $n && $self->{tls} && $!{EAGAIN};
+        # A reset is an end, too: the test sees what is missing.
+        $self->{eof} = 1;
+        return 0;
+    }
+}
+
+# Are there bytes to read, or the end, within so many seconds? What TLS has
+# decrypted already is not in the socket any more.
+sub can_read
+{
+    my ($self, $seconds) = @_;
+    return 1 if $self->{tls} && $self->{sock}->pending;
+    return $seconds > 0 && $self->{select}->can_read($seconds) ? 1 : 0;
 }
 
 # One line without its end, undef at the end of the stream. LF, CRLF and CR end
@@ -218,6 +255,16 @@ sub close
     close delete $self->{sock} if $self->{sock};
     $self->{eof} = 1;
     return;
+}
+
+sub reset
+{
+    my ($self) = @_;
+    my $sock = delete $self->{sock} // return;
+    delete $open{$self};
+    $self->{eof} = 1;
+    setsockopt($sock, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) or die "SO_LINGER: $!";
+    return $self->{tls} ? $sock->close(SSL_no_shutdown => 1) : CORE::close($sock);
 }
 
 1;
