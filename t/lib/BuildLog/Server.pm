@@ -7,6 +7,9 @@ package BuildLog::Server;
 #   $s->request('GET', '/api/project/projects')      as in BuildLog::Test
 #   $s->graceful; $s->restart; $s->stop; $s->begin   (again, after stop)
 #   $s->pids                                          { parent, runner, children, keepers }
+#   $s->kill_runner(@more)                            by KILL, with more pids in the same
+#                                                     moment; waits for the next, its pid
+#   $s->log_records($id)                              of a log: [{ time, stream, tags, text }]
 #   BuildLog::Server->main                            the first one, likewise
 #
 # Its configuration is small: loopback, a state directory of its own, the
@@ -292,6 +295,18 @@ sub stop
     return $done;
 }
 
+# Another one comes at once, or after the back-off when it dies often.
+sub kill_runner
+{
+    my ($self, @more) = @_;
+    my $old = $self->pids->{runner} // die "no runner\n";
+    kill 'KILL', $old, @more;
+    return wait_until {
+        my $new = $self->pids->{runner};
+        $new && $new != $old && $self->error_log =~ /BL0240 runner $new begins/ ? $new : undef;
+    } 90, 'a new runner';
+}
+
 # ---- what there is of it -----------------------------------------------
 
 sub port  { return $_[0]{port} }
@@ -332,6 +347,17 @@ sub error_log
     open my $in, '<', "$self->{dir}/error_log" or return '';
     local $/;
     return <$in> // '';
+}
+
+sub log_records
+{
+    my ($self, $id) = @_;
+    my $path = $self->state . "/logs/$id.log";
+    open my $in, '<', $path or die "$path: $!\n";
+    return [map {
+        /^(\S+) (stdout|stderr) (\S+) (.*)$/ or die "$path: no record: $_";
+        { time => $1, stream => $2, tags => [split /:/, $3], text => $4 };
+    } <$in>];
 }
 
 # ---- requests, as in BuildLog::Test ----------------------------------------
