@@ -53,6 +53,7 @@ typedef struct {
     bl_watch_t lifeline;
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
     bl_recovered_t recovered;
+    int lost_taken; /* so many of recovered.lost are looked for */
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
     bl_retention_t *retention;
@@ -376,6 +377,14 @@ static void publish(runner_t *r)
         bl_wake_send(r->setup->wake, slot);
 }
 
+static void look_for_lost(runner_t *r)
+{
+    for (; r->lost_taken < r->recovered.lost->nelts; r->lost_taken++)
+        bl_orphans_add(r->orphans,
+                       APR_ARRAY_IDX(r->recovered.lost, r->lost_taken,
+                                     const bl_build_t *));
+}
+
 static apr_time_t tick(runner_t *r)
 {
     apr_time_t next = r->host.tick + LOOK_TIME, due;
@@ -389,6 +398,7 @@ static apr_time_t tick(runner_t *r)
     if (r->recovered.unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
         bl_recovery_retry(&r->recovered, &r->host);
+        look_for_lost(r);
     }
     due = bl_orphans_tick(r->orphans);
     next = due < next ? due : next;
@@ -475,9 +485,7 @@ static void take_up(runner_t *r)
     int i;
 
     r->orphans = bl_orphans_create(&r->host, r->pool);
-    for (i = 0; i < r->recovered.lost->nelts; i++)
-        bl_orphans_add(r->orphans, APR_ARRAY_IDX(r->recovered.lost, i,
-                                                 const bl_build_t *));
+    look_for_lost(r);
     for (i = 0; i < r->recovered.waiting->nelts; i++) {
         const bl_found_t *found =
             &APR_ARRAY_IDX(r->recovered.waiting, i, bl_found_t);
