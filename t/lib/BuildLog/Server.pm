@@ -300,6 +300,8 @@ sub kill_runner
 {
     my ($self, @more) = @_;
     my $old = $self->pids->{runner} // die "no runner\n";
+    # Who stands still sees nothing of the others' end.
+    kill 'STOP', $old, @more if @more;
     kill 'KILL', $old, @more;
     return wait_until {
         my $new = $self->pids->{runner};
