@@ -33,7 +33,7 @@ struct bl_retention_t {
     void (*removed)(void *baton, apr_uint64_t build);
     void *baton;
     apr_pool_t *scratch;
-    ended_t *list; /* by number; the first ones are the oldest */
+    ended_t *list; /* in the order in which they ended */
     int first;     /* those before it are removed */
     int end;
     int room;
@@ -97,7 +97,8 @@ void bl_retention_add(bl_retention_t *r, apr_uint64_t build,
     int at;
 
     make_room(r);
-    for (at = r->end; at > r->first && r->list[at - 1].build > build; at--)
+    for (at = r->end; at > r->first && r->list[at - 1].last_id > last_id;
+         at--)
         r->list[at] = r->list[at - 1];
     r->list[at].build = build;
     r->list[at].last_id = last_id;

@@ -4,8 +4,8 @@
  *
  * Layer:    2 (actor, runner side).
  * Runs in:  runner, its only thread.
- * Owns:     the list of ended builds, oldest first, and removing them:
- *           BuildLogKeep.
+ * Owns:     the list of ended builds and removing them, those first that ended
+ *           first: BuildLogKeep.
  * Not here: what one log keeps of a long build (bl_output).
  *
  * A viewer that is in the middle of a log when it is removed keeps its open
