@@ -30,7 +30,7 @@ typedef struct {
 
 struct bl_retention_t {
     bl_host_t *host;
-    void (*removed)(void *baton, apr_uint64_t build);
+    void (*goes)(void *baton, bl_stamp_t last_id, apr_pool_t *p);
     void *baton;
     apr_pool_t *scratch;
     ended_t *list; /* in the order in which they ended */
@@ -44,14 +44,15 @@ struct bl_retention_t {
 };
 
 bl_retention_t *bl_retention_create(bl_host_t *host,
-                                    void (*removed)(void *baton,
-                                                    apr_uint64_t build),
+                                    void (*goes)(void *baton,
+                                                 bl_stamp_t last_id,
+                                                 apr_pool_t *p),
                                     void *baton, apr_pool_t *p)
 {
     bl_retention_t *r = apr_pcalloc(p, sizeof(*r));
 
     r->host = host;
-    r->removed = removed;
+    r->goes = goes;
     r->baton = baton;
     apr_pool_create(&r->scratch, p);
     apr_pool_create(&r->pool, p);
@@ -130,6 +131,7 @@ static apr_status_t remove_oldest(bl_retention_t *r)
     apr_status_t rv;
 
     apr_pool_clear(r->scratch);
+    r->goes(r->baton, oldest->last_id, r->scratch);
     rv = apr_file_remove(
         bl_log_path(r->host->logs_dir, oldest->build, r->scratch), r->scratch);
     /* An administrator may have been first. */
@@ -140,7 +142,6 @@ static apr_status_t remove_oldest(bl_retention_t *r)
         bl_table_set_forgotten(r->host->table, oldest->last_id);
     if (bl_table_find(&row, r->host->table, oldest->build, -1) == APR_SUCCESS)
         bl_table_row_drop(r->host->table, row.row);
-    r->removed(r->baton, oldest->build);
     r->bytes -= oldest->bytes;
     r->first++;
     return APR_SUCCESS;

@@ -20,10 +20,14 @@
 
 typedef struct bl_retention_t bl_retention_t;
 
-/** @param removed  is called for each build that is removed */
+/**
+ * @param goes  is called before each log that is removed: the id of its last
+ *              record, and a pool for as long as the call takes
+ */
 bl_retention_t *bl_retention_create(bl_host_t *host,
-                                    void (*removed)(void *baton,
-                                                    apr_uint64_t build),
+                                    void (*goes)(void *baton,
+                                                 bl_stamp_t last_id,
+                                                 apr_pool_t *p),
                                     void *baton, apr_pool_t *p);
 
 /** A build has ended. Builds may be added in any order.
