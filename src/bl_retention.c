@@ -98,8 +98,7 @@ void bl_retention_add(bl_retention_t *r, apr_uint64_t build,
     int at;
 
     make_room(r);
-    for (at = r->end; at > r->first && r->list[at - 1].last_id > last_id;
-         at--)
+    for (at = r->end; at > r->first && r->list[at - 1].last_id > last_id; at--)
         r->list[at] = r->list[at - 1];
     r->list[at].build = build;
     r->list[at].last_id = last_id;

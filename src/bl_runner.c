@@ -53,7 +53,7 @@ typedef struct {
     bl_watch_t lifeline;
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
     bl_recovered_t recovered;
-    int lost_taken; /* so many of recovered.lost are looked for */
+    int lost_taken;         /* so many of recovered.lost are looked for */
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
     bl_retention_t *retention;
@@ -122,8 +122,7 @@ static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
                        APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
     if (rv != APR_SUCCESS)
         return rv;
-    if (apr_file_printf(file,
-                        "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
+    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
                         r->last_build, r->removed_id) < 0)
         rv = APR_ENOSPC;
     closed = apr_file_close(file);

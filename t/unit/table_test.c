@@ -291,8 +291,8 @@ static void test_full(void)
     is_u64((uint64_t)i, 3000, "rows that were dropped come back");
 }
 
-/* Builds are removed (BuildLogKeep), ended ones and, when one cannot be stored,
- * new ones: nothing else is forgotten for it, now or later. */
+/* Builds are removed (BuildLogKeep), ended ones and, when one cannot be
+ * stored, new ones: nothing else is forgotten for it, now or later. */
 static void test_drop_ended(void)
 {
     bl_table_t *t = table_new(1);
