@@ -150,6 +150,15 @@ for (['succeeded', 'exit 0'], ['failed', 'exit 1']) {
     ends_once($id, $state, qr/^Build (?:finished|failed)/, $state);
 }
 
+# Its steps are over, and what they left behind is being ended.
+{
+    my $id = $p->start('stubborn', 'child', 'out ready', 'exit 0');
+    $p->wait_for(qr/left behind/);
+    is cancel($id)->{status}, 409, 'a build whose last step is over: 409';
+    $s->wait_for_state($id, 'succeeded|failed|cancelled', 10);
+    ends_once($id, 'succeeded', qr/^Build finished$/, 'its result stands');
+}
+
 is cancel(4711)->{status}, 404, 'an unknown build: 404';
 for my $odd ('0', 'x', '-1', '1x', '99999999999999999999', '') {
     is cancel($odd)->{status}, 404, "'$odd': 404";

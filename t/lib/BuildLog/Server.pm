@@ -268,14 +268,14 @@ sub begin
     return ($status // 1, (<$out> // '') . ($@ // ''));
 }
 
-# It takes builds: its children and its runner are there.
+# It takes builds: its children and its runner are there, and that has begun.
 sub wait_until_it_answers
 {
     my ($self) = @_;
     return wait_until {
         my $r = eval { $self->request('GET', '/api/project/projects') };
         my $p = $self->pids;
-        $r && $r->{status} == 200 && $p->{runner};
+        $r && $r->{status} == 200 && $p->{runner} && $self->error_log =~ /BL0240 runner $p->{runner} begins/;
     } 15, 'the server answers';
 }
 
