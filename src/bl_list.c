@@ -46,16 +46,16 @@ typedef struct {
 typedef struct {
     request_rec *r;
     bl_history_filter_t filter;
-    apr_hash_t *seen;            /* projects: "" not permitted */
-    apr_array_header_t *known;   /* entry_t of the table, newest first */
-    int next_known;              /* of these */
-    bl_history_t *history;       /* NULL: none, or no more */
-    apr_array_header_t *page;    /* const char *: rows of the history */
-    int next_row;                /* of these */
-    int looked_at;               /* rows of the history */
-    apr_uint64_t last;           /* behind it the next page begins */
-    int is_over;                 /* nothing is behind it */
-    int is_broken;               /* the history cannot be read */
+    apr_hash_t *seen;          /* projects: "" not permitted */
+    apr_array_header_t *known; /* entry_t of the table, newest first */
+    int next_known;            /* of these */
+    bl_history_t *history;     /* NULL: none, or no more */
+    apr_array_header_t *page;  /* const char *: rows of the history */
+    int next_row;              /* of these */
+    int looked_at;             /* rows of the history */
+    apr_uint64_t last;         /* behind it the next page begins */
+    int is_over;               /* nothing is behind it */
+    int is_broken;             /* the history cannot be read */
 } list_t;
 
 /* ---- history -------------------------------------------------------- */
@@ -146,9 +146,8 @@ static void read_table(list_t *list)
         entry = apr_array_push(list->known);
         entry->id = row.build;
         /* Also what is not shown: the history may still have it as it was. */
-        entry->json = matches(list, build)
-                          ? apr_pstrdup(list->r->pool, json)
-                          : NULL;
+        entry->json =
+            matches(list, build) ? apr_pstrdup(list->r->pool, json) : NULL;
     }
     apr_pool_destroy(scratch);
     qsort(list->known->elts, (apr_size_t)list->known->nelts, sizeof(entry_t),

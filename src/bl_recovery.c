@@ -25,6 +25,10 @@
 /* A hole with less room than a note takes is none that a runner made. */
 #define NOTE_ROOM 256
 
+/* Processes of a build that was lost longer ago are not looked for: each
+ * runner since has done it. */
+#define LOST_TIME apr_time_from_sec(3600)
+
 typedef struct {
     apr_off_t tail;
     bl_stamp_t last_id;
@@ -35,6 +39,7 @@ typedef struct {
     bl_recovered_t *out;
     bl_host_t *host;
     apr_pool_t *pool; /* of what is left to do */
+    int again;        /* orders that nobody waits for are cleared away */
 } recovery_t;
 
 static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
@@ -191,7 +196,7 @@ static int waits(recovery_t *r, const bl_build_t *build)
     bl_order_t *order;
     bl_found_t *found;
 
-    if (build->state != BL_BUILD_QUEUED ||
+    if (build->state != BL_BUILD_QUEUED || r->again ||
         bl_spool_load(&order, r->host->spool_dir, build->id, r->pool) !=
             APR_SUCCESS)
         return 0;
@@ -199,6 +204,33 @@ static int waits(recovery_t *r, const bl_build_t *build)
     found->build = bl_build_copy(build, r->pool);
     found->order = order;
     return 1;
+}
+
+/* Once each: it may be tried again and again to end its log. */
+static void add_lost(recovery_t *r, const bl_build_t *build)
+{
+    apr_array_header_t *lost = r->out->lost;
+    int i;
+
+    for (i = 0; i < lost->nelts; i++) {
+        if (APR_ARRAY_IDX(lost, i, const bl_build_t *)->id == build->id)
+            return;
+    }
+    APR_ARRAY_PUSH(lost, const bl_build_t *) = bl_build_copy(build, r->pool);
+}
+
+/* The runner that ended this log may have been killed before nothing of the
+ * build ran any more. */
+static void look_if_lost(recovery_t *r, const found_t *found, apr_pool_t *p)
+{
+    bl_build_t *build;
+
+    if ((apr_time_t)found->last_id + LOST_TIME < r->host->now)
+        return;
+    if (bl_build_from_json(&build, found->end, strlen(found->end), p) ==
+            APR_SUCCESS &&
+        build->state == BL_BUILD_LOST && build->started != 0)
+        add_lost(r, build);
 }
 
 /* A log without an end. @return APR_SUCCESS with found->end NULL: it waits */
@@ -217,8 +249,7 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
     if (waits(r, build))
         return APR_SUCCESS;
     if (build->state == BL_BUILD_RUNNING)
-        APR_ARRAY_PUSH(r->out->lost, const bl_build_t *) =
-            bl_build_copy(build, r->pool);
+        add_lost(r, build);
     return end_lost(found, r->host, build, tally, &missing, p);
 }
 
@@ -262,6 +293,8 @@ static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
         apr_file_remove(path, p);
         return APR_SUCCESS;
     }
+    if (rv == APR_SUCCESS && found.end != NULL)
+        look_if_lost(r, &found, p);
     if (rv == APR_SUCCESS && found.end == NULL) {
         rv = settle(&found, r, number, p);
         if (rv == APR_SUCCESS && found.end == NULL)
@@ -311,7 +344,7 @@ static apr_array_header_t *numbers_waiting(const bl_recovered_t *out,
 apr_status_t bl_recovery_run(bl_recovered_t *out, bl_host_t *host,
                              apr_pool_t *p)
 {
-    recovery_t r = {out, host, p};
+    recovery_t r = {out, host, p, 0};
     apr_array_header_t *list;
     apr_pool_t *scratch;
     int i;
@@ -348,7 +381,7 @@ void bl_recovery_give_up(bl_recovered_t *out, bl_host_t *host,
 
 void bl_recovery_retry(bl_recovered_t *out, bl_host_t *host)
 {
-    recovery_t r = {out, host, out->unended->pool};
+    recovery_t r = {out, host, out->unended->pool, 1};
     apr_pool_t *scratch;
     int i, left = 0;
 

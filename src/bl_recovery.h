@@ -20,7 +20,8 @@ typedef struct {
     apr_uint64_t last_build;     /* the highest number that a log has */
     apr_array_header_t *unended; /* apr_uint64_t: could not be read or ended */
     apr_array_header_t *waiting; /* bl_found_t: are to be begun again */
-    apr_array_header_t *lost;    /* bl_build_t *: ended now; were running */
+    apr_array_header_t *lost;    /* bl_build_t *: were running; look for what
+                                  is left of them */
     /* Called for each build that has its end, also by bl_recovery_retry. */
     void (*ended)(void *baton, apr_uint64_t build, bl_stamp_t last_id);
     void *baton;
@@ -47,7 +48,8 @@ apr_status_t bl_recovery_run(bl_recovered_t *out, bl_host_t *host,
 void bl_recovery_give_up(bl_recovered_t *recovered, bl_host_t *host,
                          apr_uint64_t build);
 
-/** Try again what could not be ended; what succeeds is taken out. */
+/** Try again what could not be ended; what succeeds is taken out. More may be
+ * lost then. */
 void bl_recovery_retry(bl_recovered_t *recovered, bl_host_t *host);
 
 #endif /* BL_RECOVERY_H */

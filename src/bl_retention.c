@@ -30,10 +30,11 @@ typedef struct {
 
 struct bl_retention_t {
     bl_host_t *host;
-    void (*removed)(void *baton, apr_uint64_t build);
+    void (*goes)(void *baton, apr_uint64_t build, bl_stamp_t last_id,
+                 apr_pool_t *p);
     void *baton;
     apr_pool_t *scratch;
-    ended_t *list; /* by number; the first ones are the oldest */
+    ended_t *list; /* in the order in which they ended */
     int first;     /* those before it are removed */
     int end;
     int room;
@@ -43,15 +44,16 @@ struct bl_retention_t {
     int stuck; /* the oldest one cannot be removed: said */
 };
 
-bl_retention_t *bl_retention_create(bl_host_t *host,
-                                    void (*removed)(void *baton,
-                                                    apr_uint64_t build),
-                                    void *baton, apr_pool_t *p)
+bl_retention_t *
+bl_retention_create(bl_host_t *host,
+                    void (*goes)(void *baton, apr_uint64_t build,
+                                 bl_stamp_t last_id, apr_pool_t *p),
+                    void *baton, apr_pool_t *p)
 {
     bl_retention_t *r = apr_pcalloc(p, sizeof(*r));
 
     r->host = host;
-    r->removed = removed;
+    r->goes = goes;
     r->baton = baton;
     apr_pool_create(&r->scratch, p);
     apr_pool_create(&r->pool, p);
@@ -97,7 +99,7 @@ void bl_retention_add(bl_retention_t *r, apr_uint64_t build,
     int at;
 
     make_room(r);
-    for (at = r->end; at > r->first && r->list[at - 1].build > build; at--)
+    for (at = r->end; at > r->first && r->list[at - 1].last_id > last_id; at--)
         r->list[at] = r->list[at - 1];
     r->list[at].build = build;
     r->list[at].last_id = last_id;
@@ -129,6 +131,7 @@ static apr_status_t remove_oldest(bl_retention_t *r)
     apr_status_t rv;
 
     apr_pool_clear(r->scratch);
+    r->goes(r->baton, oldest->build, oldest->last_id, r->scratch);
     rv = apr_file_remove(
         bl_log_path(r->host->logs_dir, oldest->build, r->scratch), r->scratch);
     /* An administrator may have been first. */
@@ -139,7 +142,6 @@ static apr_status_t remove_oldest(bl_retention_t *r)
         bl_table_set_forgotten(r->host->table, oldest->last_id);
     if (bl_table_find(&row, r->host->table, oldest->build, -1) == APR_SUCCESS)
         bl_table_row_drop(r->host->table, row.row);
-    r->removed(r->baton, oldest->build);
     r->bytes -= oldest->bytes;
     r->first++;
     return APR_SUCCESS;

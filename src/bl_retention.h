@@ -4,8 +4,8 @@
  *
  * Layer:    2 (actor, runner side).
  * Runs in:  runner, its only thread.
- * Owns:     the list of ended builds, oldest first, and removing them:
- *           BuildLogKeep.
+ * Owns:     the list of ended builds and removing them, those first that ended
+ *           first: BuildLogKeep.
  * Not here: what one log keeps of a long build (bl_trim).
  *
  * A viewer that is in the middle of a log when it is removed keeps its open
@@ -20,11 +20,15 @@
 
 typedef struct bl_retention_t bl_retention_t;
 
-/** @param removed  is called for each build that is removed */
-bl_retention_t *bl_retention_create(bl_host_t *host,
-                                    void (*removed)(void *baton,
-                                                    apr_uint64_t build),
-                                    void *baton, apr_pool_t *p);
+/**
+ * @param goes  is called before each log that is removed: its build, the id of
+ * its last record, and a pool for as long as the call takes
+ */
+bl_retention_t *
+bl_retention_create(bl_host_t *host,
+                    void (*goes)(void *baton, apr_uint64_t build,
+                                 bl_stamp_t last_id, apr_pool_t *p),
+                    void *baton, apr_pool_t *p);
 
 /** A build has ended. Builds may be added in any order.
  * @param last_id  of its log */

@@ -40,7 +40,8 @@
  * be written; the next runner ends it. Added to the builds' own grace. */
 #define STOP_TIME apr_time_from_sec(10)
 
-/* ...nor for a database; the next runner's historian compares logs and rows. */
+/* ...nor for a database; the next runner's historian compares logs and rows.
+ */
 #define HISTORY_TIME apr_time_from_sec(2)
 
 /* A log that could not be ended is tried again. */
@@ -57,11 +58,13 @@ typedef struct {
     bl_watch_t lifeline;
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
     bl_recovered_t recovered;
+    int lost_taken;         /* so many of recovered.lost are looked for */
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
     bl_retention_t *retention;
     bl_historian_t *historian; /* NULL: not yet, it will look by itself */
     apr_uint64_t last_build;
+    bl_stamp_t removed_id; /* of the last record that was removed; 0: none */
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
     apr_interval_time_t longest_grace;
@@ -81,31 +84,40 @@ static bl_job_t *job_at(const runner_t *r, int i)
 
 /* ---- numbers (Q2) --------------------------------------------------- */
 
+/* Two lines: the last number given, and the id of the last record that was
+ * removed (BuildLogKeep): both are in no log any more. */
+
 static const char *number_path(const runner_t *r, const char *suffix,
                                apr_pool_t *p)
 {
     return apr_pstrcat(p, r->setup->state_dir, "/last-build", suffix, NULL);
 }
 
-static apr_uint64_t number_load(const runner_t *r, apr_pool_t *p)
+static apr_uint64_t number_read(char **text)
 {
-    char text[24];
+    apr_int64_t n = apr_strtoi64(*text, text, 10);
+
+    return n > 0 ? (apr_uint64_t)n : 0;
+}
+
+static void number_load(runner_t *r, apr_pool_t *p)
+{
+    char text[64], *at = text;
     apr_size_t len = sizeof(text) - 1;
     apr_file_t *file;
-    apr_int64_t n;
 
     if (apr_file_open(&file, number_path(r, "", p), APR_FOPEN_READ, 0, p) !=
         APR_SUCCESS)
-        return 0;
+        return;
     if (apr_file_read(file, text, &len) != APR_SUCCESS)
         len = 0;
     apr_file_close(file);
     text[len] = '\0';
-    n = apr_strtoi64(text, NULL, 10);
-    return n > 0 ? (apr_uint64_t)n : 0;
+    r->last_build = number_read(&at);
+    r->removed_id = number_read(&at);
 }
 
-static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
+static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
 {
     const char *fresh = number_path(r, ".new", p);
     apr_file_t *file;
@@ -116,7 +128,8 @@ static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
                        APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
     if (rv != APR_SUCCESS)
         return rv;
-    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n", r->last_build) < 0)
+    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
+                        r->last_build, r->removed_id) < 0)
         rv = APR_ENOSPC;
     closed = apr_file_close(file);
     if (rv == APR_SUCCESS)
@@ -124,6 +137,15 @@ static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
     if (rv == APR_SUCCESS)
         rv = apr_file_rename(fresh, number_path(r, "", p), p);
     return rv;
+}
+
+static void number_save(const runner_t *r, apr_pool_t *p)
+{
+    apr_status_t rv = number_write(r, p);
+
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
+                r->setup->state_dir);
 }
 
 /* ---- queue (Q1) ----------------------------------------------------- */
@@ -165,13 +187,20 @@ static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
         bl_historian_ended(r->historian, build);
 }
 
-static void build_removed(void *baton, apr_uint64_t build)
+/* Before its log goes: whoever comes back later, to whichever runner, is told
+ * of the gap. */
+static void build_goes(void *baton, apr_uint64_t build, bl_stamp_t last_id,
+                       apr_pool_t *p)
 {
     runner_t *r = baton;
 
     r->host.changed = 1; /* viewers of all builds look again */
     if (r->historian != NULL)
         bl_historian_removed(r->historian, build);
+    if (last_id <= r->removed_id)
+        return;
+    r->removed_id = last_id;
+    number_save(r, p);
 }
 
 /* Forget jobs that are done. */
@@ -243,10 +272,7 @@ static apr_status_t create_job(runner_t *r, bl_job_t **job,
     } while (APR_STATUS_IS_EEXIST(rv));
     if (rv != APR_SUCCESS)
         return rv;
-    rv = number_save(r, p);
-    if (rv != APR_SUCCESS)
-        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
-                r->setup->state_dir);
+    number_save(r, p);
     return APR_SUCCESS;
 }
 
@@ -385,6 +411,14 @@ static void publish(runner_t *r)
         bl_wake_send(r->setup->wake, slot);
 }
 
+static void look_for_lost(runner_t *r)
+{
+    for (; r->lost_taken < r->recovered.lost->nelts; r->lost_taken++)
+        bl_orphans_add(r->orphans,
+                       APR_ARRAY_IDX(r->recovered.lost, r->lost_taken,
+                                     const bl_build_t *));
+}
+
 static apr_time_t tick(runner_t *r)
 {
     apr_time_t next = r->host.tick + LOOK_TIME, due;
@@ -398,6 +432,7 @@ static apr_time_t tick(runner_t *r)
     if (r->recovered.unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
         bl_recovery_retry(&r->recovered, &r->host);
+        look_for_lost(r);
     }
     due = bl_orphans_tick(r->orphans);
     next = due < next ? due : next;
@@ -486,9 +521,7 @@ static void take_up(runner_t *r)
     int i;
 
     r->orphans = bl_orphans_create(&r->host, r->pool);
-    for (i = 0; i < r->recovered.lost->nelts; i++)
-        bl_orphans_add(r->orphans, APR_ARRAY_IDX(r->recovered.lost, i,
-                                                 const bl_build_t *));
+    look_for_lost(r);
     for (i = 0; i < r->recovered.waiting->nelts; i++) {
         const bl_found_t *found =
             &APR_ARRAY_IDX(r->recovered.waiting, i, bl_found_t);
@@ -528,7 +561,7 @@ static apr_status_t begin(runner_t *r)
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
                 r->host.spool_dir);
-    r->retention = bl_retention_create(&r->host, build_removed, r, r->pool);
+    r->retention = bl_retention_create(&r->host, build_goes, r, r->pool);
     r->recovered.ended = build_ended;
     r->recovered.baton = r;
     rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
@@ -542,7 +575,9 @@ static apr_status_t begin(runner_t *r)
         r->host.last_id = (bl_stamp_t)r->host.now;
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
-    r->last_build = number_load(r, r->pool);
+    number_load(r, r->pool);
+    if (r->removed_id > bl_table_forgotten(r->host.table))
+        bl_table_set_forgotten(r->host.table, r->removed_id);
     if (r->recovered.last_build > r->last_build)
         r->last_build = r->recovered.last_build;
     take_up(r);

@@ -62,25 +62,32 @@ apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
 apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
                            apr_uint64_t build, apr_pool_t *p)
 {
-    char *buf = apr_palloc(p, BL_WIRE_HEADER_LEN + BL_WIRE_BODY_MAX);
-    apr_size_t len = 0, need;
+    apr_size_t len = 0, need = 0;
     bl_wire_frame_t frame;
+    apr_finfo_t info;
     apr_file_t *file;
+    char *buf = NULL;
     apr_status_t rv;
 
     rv = apr_file_open(&file, path_of(dir, build, SUFFIX, p), APR_FOPEN_READ,
                        0, p);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = apr_file_read_full(file, buf, BL_WIRE_HEADER_LEN + BL_WIRE_BODY_MAX,
-                            &len);
+    rv = apr_file_info_get(&info, APR_FINFO_SIZE, file);
+    if (rv == APR_SUCCESS &&
+        info.size <= BL_WIRE_HEADER_LEN + BL_WIRE_BODY_MAX) {
+        buf = apr_palloc(p, (apr_size_t)info.size + 1);
+        rv = apr_file_read_full(file, buf, (apr_size_t)info.size, &len);
+    }
     apr_file_close(file);
     if (rv != APR_SUCCESS && !APR_STATUS_IS_EOF(rv))
         return rv;
+    if (buf == NULL)
+        return APR_EGENERAL;
     rv = bl_wire_frame_read(&frame, &need, buf, len);
-    if (rv == APR_SUCCESS)
+    if (rv == APR_SUCCESS && need == len)
         rv = bl_wire_order_read(out, &frame, p);
-    return rv == APR_SUCCESS ? APR_SUCCESS : APR_EGENERAL;
+    return rv == APR_SUCCESS && need == len ? APR_SUCCESS : APR_EGENERAL;
 }
 
 void bl_spool_remove(const char *dir, apr_uint64_t build, apr_pool_t *p)

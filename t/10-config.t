@@ -74,6 +74,12 @@ my @values = (
         [map { [$_, undef, $count->(0, 1000000)] } qw(-1 1000001 10k)]],
     ['BuildLogLineLimit', '', ['256', '1048576'],
         [map { [$_, undef, $count->(256, 1048576)] } qw(255 1048577 16k)]],
+    ['BuildLogKeep', '',
+        ['count=1', 'count=0 age=0 size=0', 'age=36500d', 'age=12h size=10G', 'size=1t', 'count=10000000'],
+        [(map { [$_, undef, qr/count=N \(up to 10000000\), age=TIME .*size=BYTES .*0 is no limit/] }
+            qw(10 count count= count=-1 count=x count=1.5 count=10000001 age= age=-1d age=1x age=36501d age=d
+               size= size=1X size=-1 size=1GB size=99999999T Count=1 days=3 =1)),
+         ['count=1 nonsense', 'nonsense', qr/0 is no limit/]]],
     ['BuildLog', $directory, ['On', 'off', 'ON'],
         [map { [$_, undef, qr/On or Off/] } qw(yes 1 Onn)]],
     ['BuildLogStep', $directory,
