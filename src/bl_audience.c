@@ -183,7 +183,8 @@ static void client_serve(bl_audience_t *a, bl_client_t *c)
 
         if (APR_STATUS_IS_EAGAIN(rv)) {
             list_move(&c->group->idle, c);
-            bl_client_want_write(c, 0, a->pollset);
+            if (bl_client_want_write(c, 0, a->pollset) != APR_SUCCESS)
+                let_go(a, c); /* nobody would see it leave */
             return;
         }
         if (rv != APR_SUCCESS) {

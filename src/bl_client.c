@@ -72,6 +72,7 @@ apr_status_t bl_client_open(bl_client_t *c, const bl_client_conn_t *conn,
     c->group = NULL;
     c->at = 0;
     c->last = 0;
+    c->pending = 0;
     c->conn = *conn;
     if (conn->link != NULL)
         conn->link->client = c;
@@ -118,7 +119,7 @@ void bl_client_push(bl_client_t *c, apr_bucket *bucket)
 
 int bl_client_is_flushed(const bl_client_t *c)
 {
-    return APR_BRIGADE_EMPTY(c->out);
+    return APR_BRIGADE_EMPTY(c->out) && !c->pending;
 }
 
 /* Take n bytes off the front. */
@@ -137,12 +138,12 @@ static void brigade_drop(apr_bucket_brigade *bb, apr_size_t n)
 apr_status_t bl_client_flush(bl_client_t *c)
 {
     bl_link_t *link = c->conn.link;
+    apr_status_t rv;
 
     while (!APR_BRIGADE_EMPTY(c->out)) {
         struct iovec parts[PARTS_MAX];
         int count = PARTS_MAX;
         apr_size_t written = 0;
-        apr_status_t rv;
 
         rv = apr_brigade_to_iovec(c->out, parts, &count);
         if (rv != APR_SUCCESS)
@@ -153,7 +154,11 @@ apr_status_t bl_client_flush(bl_client_t *c)
             return rv;
         brigade_drop(c->out, written);
     }
-    return link == NULL ? APR_SUCCESS : link->ops->flush(link);
+    if (link == NULL)
+        return APR_SUCCESS;
+    rv = link->ops->flush(link);
+    c->pending = APR_STATUS_IS_EAGAIN(rv);
+    return rv;
 }
 
 apr_status_t bl_client_want_write(bl_client_t *c, int want,

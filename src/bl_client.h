@@ -46,7 +46,8 @@ struct bl_client_t {
     apr_socket_t *socket;
     apr_bucket_brigade *out;
     apr_pollfd_t fd;
-    int polled; /* is in the pollset, with fd.reqevents */
+    int polled;  /* is in the pollset, with fd.reqevents */
+    int pending; /* the link has bytes that are not written yet */
 };
 APR_RING_HEAD(bl_client_ring_t, bl_client_t);
 
@@ -68,7 +69,7 @@ void bl_client_close(bl_client_t *client, apr_pollset_t *pollset);
 /** Hand a bucket over: it is shared, not copied. */
 void bl_client_push(bl_client_t *client, apr_bucket *bucket);
 
-/** Is there nothing left to write? */
+/** Is there nothing left to write, neither here nor in the link? */
 int bl_client_is_flushed(const bl_client_t *client);
 
 /** Write what fits. @return APR_SUCCESS: all of it; APR_EAGAIN: the socket is

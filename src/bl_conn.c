@@ -38,8 +38,9 @@
 
 /* ---- which kind ----------------------------------------------------- */
 
-/* The filters that a stream may go on without: the one that writes to the
- * socket, and mod_reqtimeout's, which only looks for the end of a request. */
+/* The output filters that a stream may go on without: the one that writes to
+ * the socket, and mod_reqtimeout's, which only looks for the end of a request.
+ */
 static int is_dispensable(const ap_filter_t *f)
 {
     return strcmp(f->frec->name, "core") == 0 ||
@@ -178,6 +179,9 @@ const bl_conn_t *bl_conn_of(const request_rec *r)
     /* A stream of HTTP/2 is not a connection: to keep it would keep a thread,
      * of which its client has six. */
     if (c->master != NULL || bl_child_pump() == NULL)
+        return NULL;
+    /* Included in another document: the connection is that one's. */
+    if (r->main != NULL)
         return NULL;
     if (is_bare(c))
         return &detached;

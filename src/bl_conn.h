@@ -21,7 +21,8 @@
  *     parked    the connection, by the  two descriptors,   BuildLogMaxParked;
  *               MPM                     its TLS state      server's Timeout
  *     held      a thread                the thread         a quarter of the
- *                                                          threads; 30 s
+ *                                                          threads; 30 s (35
+ *                                                          if it stands still)
  */
 #ifndef BL_CONN_H
 #define BL_CONN_H

@@ -71,7 +71,8 @@ void bl_feed_destroy(bl_feed_t **feed);
 typedef enum {
     BL_CHUNK_MORE, /* the stream goes on */
     BL_CHUNK_END,  /* the build is over: the stream ends behind this */
-    BL_CHUNK_AGAIN /* the client has to come back: its view is out of date */
+    BL_CHUNK_AGAIN /* the client has to come back: its view is out of date.
+                      A stream says goodbye, a poll just ends. */
 } bl_chunk_e;
 
 /* What comes next for a viewer. The bucket is the feed's: copy it. It is NULL

@@ -39,6 +39,9 @@
 
 #define RELAY_BYTES 16384
 
+/* As the pump's for other viewers. */
+#define SEND_BYTES (128 * 1024)
+
 /* ---- limits --------------------------------------------------------- */
 
 static const char *prepare(bl_arrival_t *arrival, request_rec *r)
@@ -166,6 +169,7 @@ static void keep(bl_arrival_t *arrival, request_rec *r)
     relay.until = arrival->conn.until + LAST_BYTES_TIME;
     relay.in = apr_brigade_create(r->pool, c->bucket_alloc);
     relay.out = apr_brigade_create(r->pool, c->bucket_alloc);
+    apr_socket_opt_set(ap_get_conn_socket(c), APR_SO_SNDBUF, SEND_BYTES);
     if (bl_conn_adopt(arrival, c) == APR_SUCCESS) {
         apr_socket_timeout_get(ap_get_conn_socket(c), &timeout);
         run(&relay);

@@ -11,7 +11,7 @@
  * A link has two users, and is freed when both have let it go: the pump
  * (close) and httpd (release). Each may be the first.
  *
- *     httpd lost the connection:  bl_pump_req_lost -> close -> release
+ *     httpd lost the connection:  bl_pump_req_lose -> close -> release
  *     the pump ends the stream:   close -> httpd ends the connection
  */
 #ifndef BL_LINK_H

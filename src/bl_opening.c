@@ -196,7 +196,9 @@ int bl_opening_decide(bl_opening_t *out, const char **detail, request_rec *r,
     out->spec.time_format = bl_config_time_format(conf);
     out->spec.flush = bl_config_flush(conf);
     out->spec.ping = bl_config_ping(conf);
-    out->spec.resumes = out->query.build == 0 && bl_opening_accepts_events(r);
+    /* A poll is asked again, whoever asks. */
+    out->spec.resumes =
+        out->query.build == 0 && (polls || bl_opening_accepts_events(r));
     if (out->query.build != 0)
         result = open_build(out, r);
     else

@@ -15,7 +15,8 @@
  *               way round.
  * LIFE          a parked_t is put by when its two users, the pump and the
  *               connection, have let it go. The pump uses c only under the
- * lock, and c is cleared there before httpd closes the connection.
+ *               lock, and c is cleared there before httpd closes the
+ *               connection.
  */
 #include "bl_parked.h"
 
@@ -31,6 +32,7 @@
 #include "http_connection.h"
 #include "http_core.h"
 #include "mod_buildlog.h"
+#include "mpm_common.h"
 #include "util_filter.h"
 /* layer 1 */
 #include "bl_tick.h"
@@ -79,6 +81,7 @@ struct parked_t {
     conn_rec *c; /* NULL: httpd has it back */
     apr_bucket_brigade *out;
     apr_bucket_brigade *in;
+    apr_size_t most; /* bytes that may be passed at once */
     /* until it is handed over */
     bl_arrival_t *arrival;
 };
@@ -103,8 +106,11 @@ static parked_t *parked_create(bl_arrival_t *arrival)
     parked_t *p;
 
     apr_thread_mutex_lock(lock);
-    p = unused != NULL ? unused : apr_palloc(pool, sizeof(*p));
-    unused = p == unused ? p->unused : unused;
+    p = unused;
+    if (p != NULL)
+        unused = p->unused;
+    else
+        p = apr_palloc(pool, sizeof(*p));
     apr_thread_mutex_unlock(lock);
     memset(p, 0, sizeof(*p));
     p->users = 1;
@@ -182,11 +188,11 @@ static apr_status_t pass(parked_t *p, const struct iovec *parts, int count,
     int i;
 
     *written = 0;
-    for (i = 0; i < count && *written < PASS_BYTES; i++) {
+    for (i = 0; i < count && *written < p->most; i++) {
         apr_size_t len = parts[i].iov_len;
 
-        if (len > PASS_BYTES - *written)
-            len = PASS_BYTES - *written;
+        if (len > p->most - *written)
+            len = p->most - *written;
         APR_BRIGADE_INSERT_TAIL(
             p->out, apr_bucket_transient_create(parts[i].iov_base, len,
                                                 c->bucket_alloc));
@@ -263,6 +269,9 @@ static void take_back(parked_t *p, conn_rec *c)
 {
     ap_set_module_config(c->conn_config, &buildlog_module, &is_done);
     p->c = NULL;
+    /* The allocator is another connection's next. */
+    apr_allocator_max_free_set(apr_pool_allocator_get(c->pool),
+                               ap_max_mem_free);
     if (p->is_over || p->arrival != NULL)
         unuse(p);
     else
@@ -316,6 +325,20 @@ static void give_back_memory(conn_rec *c)
         apr_allocator_free(allocator, nodes);
 }
 
+/* mod_reqtimeout still counts the time of a body, and the first byte that
+ * comes later would end the connection. */
+static void forget_request_timeout(conn_rec *c)
+{
+    ap_filter_t *f;
+
+    for (f = c->input_filters; f != NULL; f = f->next) {
+        if (strcmp(f->frec->name, "reqtimeout") == 0) {
+            ap_remove_input_filter(f);
+            return;
+        }
+    }
+}
+
 /* The request is over, and the connection would be closed, when its last bytes
  * are out: the end of the request itself may be among them. */
 static void hand_over(parked_t *p, conn_rec *c)
@@ -327,6 +350,7 @@ static void hand_over(parked_t *p, conn_rec *c)
         leave(c);
         return;
     }
+    forget_request_timeout(c);
     /* Whatever a filter may think: none waits for this client. */
     apr_socket_timeout_set(ap_get_conn_socket(c), 0);
     give_back_memory(c);
@@ -337,7 +361,8 @@ static void hand_over(parked_t *p, conn_rec *c)
     p->arrival = NULL;
     arrival->conn.link = &p->link;
     if (bl_conn_adopt(arrival, c) != APR_SUCCESS) {
-        link_close(&p->link); /* as the pump would */
+        /* It has two users: what the pump would do, then httpd's part. */
+        link_close(&p->link);
         leave(c);
         return;
     }
@@ -369,7 +394,7 @@ static int process_connection(conn_rec *c)
     parked_t *p;
     int result;
 
-    if (mark == &in_request || !bl_parked_is_possible(c))
+    if (mark == &in_request)
         return DECLINED;
     if (mark == &is_done) {
         c->cs->state = CONN_STATE_LINGER;
@@ -379,6 +404,8 @@ static int process_connection(conn_rec *c)
         look(mark, c);
         return OK;
     }
+    if (!bl_parked_is_possible(c))
+        return DECLINED;
     /* All others have their turn; then it shows whether a stream began. */
     ap_set_module_config(c->conn_config, &buildlog_module, &in_request);
     result = ap_run_process_connection(c);
@@ -406,6 +433,19 @@ static const char *prepare(bl_arrival_t *arrival, request_rec *r)
     return bl_conn_take_socket(arrival, r);
 }
 
+/* Above FlushMaxThreshold the last filter waits for the socket: what is passed
+ * stays well below it, also when TLS has made it longer. */
+static apr_size_t pass_most(server_rec *s)
+{
+    const core_server_config *core =
+        ap_get_core_module_config(s->module_config);
+
+    if (core->flush_max_threshold > 0 &&
+        core->flush_max_threshold / 2 < PASS_BYTES)
+        return core->flush_max_threshold / 2 + 1;
+    return PASS_BYTES;
+}
+
 static void keep(bl_arrival_t *arrival, request_rec *r)
 {
     conn_rec *c = r->connection;
@@ -419,6 +459,7 @@ static void keep(bl_arrival_t *arrival, request_rec *r)
         margin = MARGIN_MOST;
     arrival->conn.until = bl_tick_now() + timeout - margin;
     p->link.ops = &link_ops;
+    p->most = pass_most(r->server);
     ap_set_module_config(c->conn_config, &buildlog_module, p);
     apr_pool_pre_cleanup_register(c->pool, c, leave_with_pool);
 }

@@ -32,6 +32,9 @@
 /* A child that ends gives its viewers so long to take their last bytes. */
 #define STOP_TIME apr_time_from_msec(500)
 
+#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+
 #define POLL_RESULTS 512
 #define STACK_BYTES (512 * 1024)
 
@@ -42,15 +45,15 @@ struct bl_pump_t {
     bl_table_t *table;
     bl_wake_t *wake;
     int slot;
-    apr_pool_t *child_pool;
+    apr_pool_t *thread_pool; /* of the thread's handle: nobody else's */
 
     /* between threads */
     apr_thread_mutex_t *inbox_lock; /* guards inbox, lost and thread */
     struct arrival_ring_t inbox;
     struct bl_link_ring_t lost;
     apr_thread_t *thread; /* NULL: not begun */
-    volatile sig_atomic_t stopping;
-    volatile sig_atomic_t joining;
+    int stopping; /* these two by __atomic: also set in signal handlers */
+    int joining;
 
     /* pump thread only */
     apr_pool_t *pool;
@@ -130,14 +133,14 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
 
         bl_audience_set_time(pump->audience, pump->now);
         take_inbox(pump);
-        if (pump->stopping && pump->stop_deadline == 0) {
+        if (LOAD(pump->stopping) && pump->stop_deadline == 0) {
             pump->stop_deadline = pump->now + STOP_TIME;
             bl_audience_dismiss(pump->audience);
         }
         /* The child may live on for long, for a download; not its viewers. */
         if (pump->stop_deadline != 0 && pump->now >= pump->stop_deadline)
             bl_audience_clear(pump->audience);
-        if (pump->joining && bl_audience_size(pump->audience) == 0)
+        if (LOAD(pump->joining) && bl_audience_size(pump->audience) == 0)
             break;
         next = bl_audience_turn(pump->audience, watermark, &late);
         if (bl_audience_size(pump->audience) > 0 && pump->stop_deadline != 0 &&
@@ -162,7 +165,7 @@ static apr_status_t begin_thread(bl_pump_t *pump)
     sigset_t all, before;
     apr_status_t rv;
 
-    rv = apr_threadattr_create(&attr, pump->child_pool);
+    rv = apr_threadattr_create(&attr, pump->thread_pool);
     if (rv != APR_SUCCESS)
         return rv;
     apr_threadattr_stacksize_set(attr, STACK_BYTES);
@@ -170,7 +173,7 @@ static apr_status_t begin_thread(bl_pump_t *pump)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rv = apr_thread_create(&pump->thread, attr, pump_main, pump,
-                           pump->child_pool);
+                           pump->thread_pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rv != APR_SUCCESS)
         pump->thread = NULL;
@@ -188,7 +191,8 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
     pump->table = table;
     pump->wake = wake;
     pump->slot = slot;
-    pump->child_pool = p;
+    /* The child's pool is used by other threads too. */
+    apr_pool_create(&pump->thread_pool, p);
     APR_RING_INIT(&pump->inbox, bl_arrival_t, ring);
     APR_RING_INIT(&pump->lost, bl_link_t, ring);
     rv = apr_thread_mutex_create(&pump->inbox_lock, APR_THREAD_MUTEX_DEFAULT,
@@ -275,7 +279,7 @@ void bl_pump_req_lose(bl_pump_t *pump, bl_link_t *link)
 
 void bl_pump_begin_stop(bl_pump_t *pump)
 {
-    pump->stopping = 1;
+    STORE(pump->stopping, 1);
     bl_wake_send(pump->wake, pump->slot);
 }
 
@@ -285,8 +289,8 @@ void bl_pump_join(bl_pump_t *pump)
     apr_status_t result;
     int locked;
 
-    pump->stopping = 1;
-    pump->joining = 1;
+    STORE(pump->stopping, 1);
+    STORE(pump->joining, 1);
     /* In prefork this may be a signal handler that came in the middle of
      * bl_pump_req_adopt: then the lock is held by this very thread, and what
      * it guards stands still. */

@@ -180,6 +180,8 @@ static int go_polled(bl_opening_t *s, request_rec *r)
             retry = POLL_RETRY_LINES_MS;
         }
         at = chunk.to;
+        if (chunk.then == BL_CHUNK_AGAIN)
+            retry = POLL_RETRY_LINES_MS; /* decided anew, there is more */
         if (chunk.then != BL_CHUNK_MORE)
             break;
     }

@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 
 #define TABLE_MAGIC                                                           \
-    APR_UINT64_C(0x424c5441424c4501) /* "BLTABLE", version 1                  \
+    APR_UINT64_C(0x424c5441424c4502) /* "BLTABLE", version 2                  \
                                       */
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
 

@@ -16,10 +16,14 @@ const WATCH_MS = 2500;
 // most 5 s: this is how it works, and no loss of connection.
 const POLL_PAUSE_MS = 6000;
 
+// Other addresses that did not let a stream in: not asked again by this page.
+const unusable = new Set();
+
 export class LogStream {
   #build;
   #on;
   #origin = '';
+  #reached = false; // a stream was open at this origin
   #source = null;
   #state = '';
   #opened = false;
@@ -54,8 +58,9 @@ export class LogStream {
 
   /** Go on from another address of the same site. */
   moveTo(origin) {
-    if (this.#origin === origin || this.#state === 'ended') return;
+    if (this.#origin === origin || this.#state === 'ended' || unusable.has(origin)) return;
     this.#origin = origin;
+    this.#reached = false;
     if (this.#source !== null) this.open();
   }
 
@@ -123,6 +128,7 @@ export class LogStream {
     source.onopen = () => {
       if (source !== this.#source) return;
       this.#opened = true;
+      this.#reached = true;
       this.#heardAt = Date.now();
       if (this.#state !== 'busy') this.#live();
     };
@@ -149,12 +155,14 @@ export class LogStream {
   }
 
   #failed(source) {
+    if (this.#origin !== '' && !this.#reached) {
+      // The other address does not let this page in, or is not there: the
+      // page's own is.
+      unusable.add(this.#origin);
+      this.moveTo('');
+      return;
+    }
     if (source.readyState === EventSource.CLOSED) {
-      if (this.#origin !== '' && !this.#opened) {
-        // The other address does not let this page in: its own always does.
-        this.moveTo('');
-        return;
-      }
       this.#drop();
       this.#enter('closed');
       return;

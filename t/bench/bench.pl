@@ -9,7 +9,7 @@
 # ended by its pid, also on Ctrl-C.
 #
 # REPS   runs of each load; the table has medians (1)
-# LOADS  idle fanout burst one stalled reconnect; slow, many: only by name
+# LOADS  idle tls fanout burst one stalled reconnect; slow, many: only by name
 # PEERS  module floor nchan
 # MODULE and APXS come from the Makefile. NCHAN is nchan's .so, if elsewhere.
 use strict;
@@ -33,7 +33,7 @@ my $top = abs_path(dirname(abs_path($0)) . '/../..');
 my $apxs = $ENV{APXS} || 'apxs';
 my $reps = $ENV{REPS} || 1;
 my @loads = split ' ',
-    $ENV{LOADS} || 'idle fanout burst one stalled reconnect';
+    $ENV{LOADS} || 'idle tls fanout burst one stalled reconnect';
 my @peers = split ' ', $ENV{PEERS} || 'module floor nchan';
 $ENV{PATH} .= ':/usr/sbin:/sbin';
 
@@ -47,6 +47,7 @@ my $room = $files - 200;
 # a peer gets that answers each line by itself, so that it ends in time.
 my %load = (
     idle    => { n => [1_000, 10_000] },
+    tls     => { n => [1_000, 3_000], tls => 1 },
     fanout  => { n => 1_000, lines => 1_000, rate => 100 },
     burst   => { n => 100, lines => 20_000 },
     one     => { n => 1, lines => 1_000_000, few => 20_000 },
@@ -58,7 +59,7 @@ my %load = (
 );
 my %peer = (
     module => { start => \&start_httpd, go => \&begin_build, end => 1,
-                resumes => 1 },
+                resumes => 1, tls => 1 },
     floor  => { start => \&start_floor, go => \&print_to_floor, end => 1 },
     nchan  => { start => \&start_nginx, go => \&print_to_nginx, few => 1,
                 resumes => 1 },
@@ -297,6 +298,28 @@ sub print_command {
         '-b', $line_bytes, '-r', $run->{rate} || 0, '-g', "$tmp/go");
 }
 
+# A second port, and room for its viewers.
+sub tls_section {
+    my ($run, $dir, $modules) = @_;
+    $run->{tls_port} = free_port();
+    system('openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256'
+        . " -nodes -days 2 -subj /CN=127.0.0.1 -keyout $dir/key.pem"
+        . " -out $dir/cert.pem 2>/dev/null") == 0
+        or die "bench: no certificate could be made\n";
+    chown((getpwnam 'nobody')[2, 3], "$dir/key.pem") if $> == 0;
+    return <<"END";
+LoadModule ssl_module $modules/mod_ssl.so
+AsyncRequestWorkerFactor 1000
+BuildLogMaxParked 100000
+Listen 127.0.0.1:$run->{tls_port}
+<VirtualHost 127.0.0.1:$run->{tls_port}>
+    SSLEngine on
+    SSLCertificateFile $dir/cert.pem
+    SSLCertificateKeyFile $dir/key.pem
+</VirtualHost>
+END
+}
+
 sub start_httpd {
     my ($run) = @_;
     my $dir = fresh_dir('httpd');
@@ -305,6 +328,7 @@ sub start_httpd {
     s/\n//g for $modules, $httpd;
     my $print = join ' ', print_command($run);
     mkdir "$dir/project";
+    my $tls = $run->{tls} ? tls_section($run, $dir, $modules) : '';
     # One child, so that memory is that of one pump.
     spew("$dir/httpd.conf", <<"END");
 ServerName 127.0.0.1
@@ -323,6 +347,7 @@ ThreadsPerChild 32
 MaxRequestWorkers 32
 BuildLogStateDir $dir/state
 BuildLogMaxClients 1000000
+$tls
 Include $tmp/buildlog.conf
 <Directory "$dir/project">
     BuildLog On
@@ -508,9 +533,36 @@ sub measure_idle {
     return { got => $got, 'mem kB' => $kb / ($got->{answered} || 1) };
 }
 
+# Viewers over TLS, who stay.
+sub measure_tls {
+    my ($run) = @_;
+    my $before = memory_kb($run->{pid}, 'smaps_rollup', 'Pss');
+    pipe my $in, $run->{until} or die "bench: pipe: $!\n";
+    pipe $run->{result}, my $out or die "bench: pipe: $!\n";
+    pipe $run->{said}, my $err or die "bench: pipe: $!\n";
+    $run->{load} = start('crowd', { in => $in, out => $out, err => $err },
+        on_core(1), "$tmp/crowd", '-k', 'tls', '-m', 'stay', '-T', 4,
+        '-p', $run->{tls_port}, '-u', $run->{path}, '-n', $run->{viewers},
+        '-t', 100);
+    close $_ for $in, $out, $err;
+    my $word = heard($run->{said}, 60);
+    die "bench: the viewers did not come: $word\n" if $word ne "ready\n";
+    sleep 1;
+    my $kb = growth($before, memory_kb($run->{pid}, 'smaps_rollup', 'Pss'));
+    close delete $run->{until};
+    my $got = result($run);
+    return { got => { lines => 0, refused => $run->{viewers} - $got->{held} },
+        'mem kB' => $kb / ($got->{held} || 1) };
+}
+
 sub measure {
     my ($run) = @_;
     start_server($run);
+    if ($run->{tls}) {
+        my $row = measure_tls($run);
+        finish_run($run);
+        return $row;
+    }
     if (!$run->{lines}) {
         my $row = measure_idle($run);
         finish_run($run);
@@ -570,7 +622,7 @@ sub faults {
     my @said;
     for my $what (qw(lost doubled disordered cut id_errors refused closed)) {
         my $n = 0;
-        $n += $_->{got}{$what} for @rows;
+        $n += $_->{got}{$what} // 0 for @rows;
         push @said, "$what $n" if $n > 0;
     }
     if ($run->{lines} && $peer{ $run->{peer} }{end}) {
@@ -620,6 +672,7 @@ sub run_of { # what one load is against one peer, undef: it cannot be
     my ($name, $peer, $viewers) = @_;
     my %run = (%{ $load{$name} }, peer => $peer, viewers => $viewers);
     return if $run{resumes} && !$peer{$peer}{resumes};
+    return if $run{tls} && !$peer{$peer}{tls};
     $run{lines} = $run{few} if $run{few} && $peer{$peer}{few};
     $run{title} = $name;
     my $others = ($run{slow} || 0) + ($run{stalled} || 0);
@@ -648,11 +701,11 @@ sub prepare {
     $in = '/tmp' if length $in > 40;
     $tmp = tempdir('buildlog-bench-XXXXXX', DIR => $in);
     chmod 0755, $tmp;
-    for my $file ((map { "$binaries/$_" } qw(load print floor post)), $module,
+    for my $file ((map { "$binaries/$_" } qw(load print floor post crowd)), $module,
         "$top/conf/buildlog.conf") {
         copy($file, $tmp) or die "bench: $file: $!\n";
     }
-    chmod 0755, map { "$tmp/$_" } qw(load print floor post);
+    chmod 0755, map { "$tmp/$_" } qw(load print floor post crowd);
     rename "$tmp/" . ($module =~ s{.*/}{}r), "$tmp/mod_buildlog.so";
     POSIX::mkfifo("$tmp/go", 0644) or die "bench: fifo: $!\n";
     chmod 0644, "$tmp/go";
