@@ -30,6 +30,9 @@
 /* So much longer a client may take for its last bytes. */
 #define LAST_BYTES_TIME apr_time_from_sec(5)
 
+/* ...and so much, when this process ends: as the pump's other viewers. */
+#define STOP_TIME apr_time_from_msec(700)
+
 /* One of so many threads. */
 #define SHARE 4
 
@@ -86,21 +89,20 @@ static int is_stopping(void)
            state == AP_MPMQ_STOPPING;
 }
 
-/* Pass on what the pump wrote. @return 0: it is over */
+/* Pass on what the pump wrote. The client's socket has room, so that no filter
+ * waits for it: the thread waits only where it can be told to stop.
+ * @return 0: it is over */
 static int pass_on(relay_t *relay)
 {
     conn_rec *c = relay->r->connection;
-    apr_interval_time_t left = relay->until - bl_tick_now();
     char buf[RELAY_BYTES];
     ssize_t n = read(relay->fd, buf, sizeof(buf));
     apr_status_t rv;
 
     if (n < 0)
         return errno == EINTR || errno == EAGAIN;
-    if (n == 0 || left <= 0)
+    if (n == 0)
         return 0;
-    /* A client that takes nothing does not hold the thread any longer. */
-    apr_socket_timeout_set(ap_get_conn_socket(c), left);
     APR_BRIGADE_INSERT_TAIL(
         relay->out,
         apr_bucket_transient_create(buf, (apr_size_t)n, c->bucket_alloc));
@@ -114,43 +116,68 @@ static int pass_on(relay_t *relay)
 /* @return 0: the client has gone */
 static int client_is_there(relay_t *relay, const struct pollfd *client)
 {
-    if (client->revents == 0)
-        return 1;
     if ((client->revents & (POLLERR | POLLHUP)) != 0)
         return 0;
-    return bl_conn_is_open(relay->r->connection, relay->in);
+    return (client->revents & POLLIN) == 0 ||
+           bl_conn_is_open(relay->r->connection, relay->in);
 }
 
-static void run(relay_t *relay)
+/* It is over for the pump, or for this process: what is left is waited for no
+ * longer than this. */
+static void end_within(relay_t *relay, apr_interval_time_t time)
+{
+    apr_time_t until = bl_tick_now() + time;
+
+    if (until < relay->until)
+        relay->until = until;
+}
+
+/* @return 0: all was passed on; 1: the client did not take all, or has gone */
+static int run(relay_t *relay)
 {
     struct pollfd fds[2];
+    int waiting = 0; /* there is something for the client */
 
     memset(fds, 0, sizeof(fds));
     fds[0].fd = relay->fd;
-    fds[0].events = POLLIN;
-    fds[1].events = POLLIN;
     apr_os_sock_get(&fds[1].fd, ap_get_conn_socket(relay->r->connection));
     for (;;) {
-        int n = poll(fds, 2, LOOK_MS);
+        int n;
 
+        fds[0].events = waiting ? 0 : POLLIN;
+        fds[1].events = waiting ? POLLIN | POLLOUT : POLLIN;
+        /* Behind the pump's end a hang-up is told without end. */
+        if (waiting && (fds[0].revents & POLLHUP) != 0)
+            n = poll(fds + 1, 1, LOOK_MS);
+        else
+            n = poll(fds, 2, LOOK_MS);
         if (n < 0 && errno != EINTR)
-            return;
-        if (is_stopping())
+            return 1;
+        if (is_stopping()) {
             bl_child_begin_stop(); /* the pump says goodbye and closes */
+            end_within(relay, STOP_TIME);
+        }
         if (bl_tick_now() >= relay->until)
-            return;
+            return 1;
         if (n <= 0)
             continue;
-        if (!client_is_there(relay, &fds[1]) ||
-            (fds[0].revents != 0 && !pass_on(relay)))
-            return;
+        if ((fds[0].revents & POLLHUP) != 0)
+            end_within(relay, LAST_BYTES_TIME);
+        if (!client_is_there(relay, &fds[1]))
+            return 1;
+        if (!waiting)
+            waiting = fds[0].revents != 0;
+        else if ((fds[1].revents & POLLOUT) != 0) {
+            if (!pass_on(relay))
+                return relay->r->connection->aborted;
+            waiting = 0;
+        }
     }
 }
 
 static void keep(bl_arrival_t *arrival, request_rec *r)
 {
     conn_rec *c = r->connection;
-    apr_interval_time_t timeout = 0;
     relay_t relay;
     int ends[2];
 
@@ -170,11 +197,10 @@ static void keep(bl_arrival_t *arrival, request_rec *r)
     relay.in = apr_brigade_create(r->pool, c->bucket_alloc);
     relay.out = apr_brigade_create(r->pool, c->bucket_alloc);
     apr_socket_opt_set(ap_get_conn_socket(c), APR_SO_SNDBUF, SEND_BYTES);
-    if (bl_conn_adopt(arrival, c) == APR_SUCCESS) {
-        apr_socket_timeout_get(ap_get_conn_socket(c), &timeout);
-        run(&relay);
-        apr_socket_timeout_set(ap_get_conn_socket(c), timeout);
-    }
+    /* One that did not take all is not waited for at the end of the request
+     * either. */
+    if (bl_conn_adopt(arrival, c) == APR_SUCCESS && run(&relay))
+        c->aborted = 1;
     close(relay.fd);
 }
 

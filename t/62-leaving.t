@@ -269,10 +269,7 @@ for my $way (ways()) {
     my %old = map { $_ => 1 } @{ $s->pids->{children} };
     $s->graceful;
     my $gone = sub { return !grep { $old{$_} } @{ $s->pids->{children} } };
-    TODO: {
-        local $TODO = 'the thread waits until the time of its viewer is over' if $kind eq 'held';
-        ok eval { wait_until { $gone->() } 10 }, "$kind, graceful: one that takes nothing does not hold it up";
-    }
+    ok eval { wait_until { $gone->() } 10 }, "$kind, graceful: one that takes nothing does not hold it up";
     my @lines = lines_of(eval { $v->rest(20) });
     my $last = $v->last_id;
     $_->close for $v, @fast;
