@@ -26,8 +26,10 @@ LIBS    = -ljansson -lcrypto
 
 SRC  := mod_buildlog.c $(sort $(wildcard src/bl_*.c))
 OBJ  := $(SRC:%.c=$(BUILD)/%.o)
-# Values and stores: what unit tests and fuzz targets link against.
+# What needs no httpd: unit tests link against all of it, fuzz targets against
+# values and stores.
 CORE := $(shell t/lint/layers --files 0 1)
+ACTORS := $(shell t/lint/layers --files 2)
 UNIT := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(wildcard t/unit/*_test.c))
 FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 # `make V=1` shows each command.
@@ -46,7 +48,7 @@ $(BUILD)/%.o: %.c Makefile
 	@echo "  cc $<"
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
-$(BUILD)/core.a: $(CORE:%.c=$(BUILD)/%.o)
+$(BUILD)/core.a: $(CORE:%.c=$(BUILD)/%.o) $(ACTORS:%.c=$(BUILD)/%.o)
 	@rm -f $@
 	@ar rcs $@ $^
 

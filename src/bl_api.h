@@ -14,9 +14,6 @@
 
 #include "bl_table.h"
 
-/** POST .../build: start a build. */
-int bl_api_build(request_rec *r);
-
 /** GET .../builds/42, .../builds/42/log, .../projects. */
 int bl_api_read(request_rec *r);
 
@@ -33,6 +30,13 @@ int bl_api_read(request_rec *r);
 apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
                                const char **json, request_rec *r,
                                apr_uint64_t build);
+
+/** Answer with a JSON text. @return for the handler */
+int bl_api_answer(request_rec *r, int status, const char *json);
+
+/** The number in an address .../builds/42 that ends with suffix. @return 0:
+ * it is no such address */
+apr_uint64_t bl_api_build_of(const request_rec *r, const char *suffix);
 
 /** Read a number of a build: decimal, no sign, no leading zero.
  * @return 0: none */

@@ -123,25 +123,16 @@ static apr_status_t receive_frame(bl_wire_frame_t *frame, int fd,
     }
 }
 
-void bl_ask_build(bl_asked_t *asked, const char *socket_path,
-                  const bl_order_t *order, request_rec *r)
+/* One message, one reply. */
+static void ask(bl_asked_t *asked, const char *socket_path, const char *text,
+                apr_size_t len, request_rec *r)
 {
     bl_wire_frame_t frame;
-    const char *text;
-    apr_size_t len;
     apr_status_t rv;
     int fd;
 
     memset(asked, 0, sizeof(*asked));
     asked->what = BL_ASKED_NO_RUNNER;
-    rv = bl_wire_order_write(&text, &len, order, r->pool);
-    if (rv != APR_SUCCESS) {
-        asked->what = BL_ASKED_REFUSED;
-        asked->refused.why = BL_REFUSED_ORDER;
-        asked->refused.text =
-            "The configuration of the project is too large for a build.";
-        return;
-    }
     fd = connect_runner(socket_path);
     if (fd < 0)
         return;
@@ -158,4 +149,37 @@ void bl_ask_build(bl_asked_t *asked, const char *socket_path,
     else
         ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
                       "BL0106 the runner did not answer");
+}
+
+static void refuse(bl_asked_t *asked, const char *why)
+{
+    memset(asked, 0, sizeof(*asked));
+    asked->what = BL_ASKED_REFUSED;
+    asked->refused.why = BL_REFUSED_ORDER;
+    asked->refused.text = why;
+}
+
+void bl_ask_build(bl_asked_t *asked, const char *socket_path,
+                  const bl_order_t *order, request_rec *r)
+{
+    const char *text;
+    apr_size_t len;
+
+    if (bl_wire_order_write(&text, &len, order, r->pool) == APR_SUCCESS)
+        ask(asked, socket_path, text, len, r);
+    else
+        refuse(asked,
+               "The configuration of the project is too large for a build.");
+}
+
+void bl_ask_cancel(bl_asked_t *asked, const char *socket_path,
+                   const bl_cancel_t *cancel, request_rec *r)
+{
+    const char *text;
+    apr_size_t len;
+
+    if (bl_wire_cancel_write(&text, &len, cancel, r->pool) == APR_SUCCESS)
+        ask(asked, socket_path, text, len, r);
+    else
+        refuse(asked, "The request cannot be passed on.");
 }

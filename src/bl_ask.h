@@ -3,7 +3,7 @@
  * bl_ask.h - what httpd says to the runner: httpd's side of it
  *
  * Layer:    3 (httpd glue).
- * Runs in:  request threads (orders), parent (limits).
+ * Runs in:  request threads (orders, cancels), parent (limits).
  * Owns:     a connection per message, and how long an answer may take.
  * Not here: the messages (bl_wire), the other side (bl_intake).
  */
@@ -29,6 +29,10 @@ typedef struct {
 /** Request thread: give an order to the runner and wait for its reply. */
 void bl_ask_build(bl_asked_t *asked, const char *socket_path,
                   const bl_order_t *order, request_rec *r);
+
+/** Request thread: ask the runner to end a build. */
+void bl_ask_cancel(bl_asked_t *asked, const char *socket_path,
+                   const bl_cancel_t *cancel, request_rec *r);
 
 /** Parent: the new generation's limits, and its error log (stderr). */
 void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,

@@ -129,15 +129,19 @@ static apr_uint32_t spread_retry(bl_audience_t *a)
     return (apr_uint32_t)(RETRY_LEAST_MS + rand_r(&a->seed) % RETRY_SPREAD_MS);
 }
 
-/* Its last words; it is closed when they are out. */
+/* Its last words; it is closed when they are out. A plain feed has no words
+ * for it: there it just ends. */
 static void say_goodbye(bl_audience_t *a, bl_client_t *c,
                         apr_uint32_t retry_ms)
 {
     char text[BL_SSE_RETRY_MAX];
     apr_size_t len = bl_sse_retry(text, retry_ms);
-    apr_bucket *retry = apr_bucket_heap_create(text, len, NULL, a->buckets);
+    apr_bucket *retry;
 
     c->last = 1;
+    if (bl_feed_spec(c->group->feed)->plain)
+        return;
+    retry = apr_bucket_heap_create(text, len, NULL, a->buckets);
     bl_client_push(c, retry);
     apr_bucket_destroy(retry);
 }
@@ -289,6 +293,8 @@ static void group_ping(bl_audience_t *a, group_t *g)
     list_bury(a, &g->idle, patience);
     list_bury(a, &g->busy, patience);
     g->next_ping = a->now + ping;
+    if (bl_feed_spec(g->feed)->plain)
+        return; /* the kernel asks whether they are there: bl_client_probe */
     APR_RING_INIT(&turn, bl_client_t, link);
     APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
     while (!APR_RING_EMPTY(&turn, bl_client_t, link)) {
@@ -408,6 +414,8 @@ void bl_audience_admit(bl_audience_t *a, const bl_client_conn_t *conn,
     }
     c->group = group_of(a, spec);
     c->at = at;
+    if (spec->plain)
+        bl_client_probe(c, spec->ping);
     if (a->dismissed)
         say_goodbye(a, c, spread_retry(a));
     list_move(&c->group->busy, c);

@@ -214,6 +214,24 @@ const char *bl_build_to_json(const bl_build_t *build, apr_pool_t *p)
     return text;
 }
 
+bl_build_t *bl_build_copy(const bl_build_t *build, apr_pool_t *p)
+{
+    bl_build_t *copy = apr_pmemdup(p, build, sizeof(*build));
+    int i;
+
+    copy->project = apr_pstrdup(p, build->project);
+    copy->title = apr_pstrdup(p, build->title);
+    copy->user = apr_pstrdup(p, build->user);
+    copy->reason = apr_pstrdup(p, build->reason);
+    copy->sha256 = apr_pstrdup(p, build->sha256);
+    copy->steps =
+        apr_pmemdup(p, build->steps,
+                    (apr_size_t)build->step_count * sizeof(build->steps[0]));
+    for (i = 0; i < copy->step_count; i++)
+        copy->steps[i].name = apr_pstrdup(p, build->steps[i].name);
+    return copy;
+}
+
 /* ---- reading: each sets *out only on APR_SUCCESS -------------------- */
 
 /* A text, or (if it may be) null: *out NULL. */

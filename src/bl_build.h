@@ -103,6 +103,9 @@ const char *bl_build_to_json(const bl_build_t *build, apr_pool_t *p);
 apr_status_t bl_build_from_json(bl_build_t **out, const char *text,
                                 apr_size_t len, apr_pool_t *p);
 
+/** A copy of a record and all in it. */
+bl_build_t *bl_build_copy(const bl_build_t *build, apr_pool_t *p);
+
 /** "TERM" for 15; made in p if it is not a known one. */
 const char *bl_build_signal_name(int signal, apr_pool_t *p);
 

@@ -20,6 +20,11 @@
  * twice: one may be lost. */
 #define PROBE_PAUSE apr_time_from_sec(240)
 
+/* What the kernel takes for a pause, in seconds. */
+#define PROBE_LEAST 1
+#define PROBE_MOST 32767
+#define PROBES_UNANSWERED 2
+
 bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p)
 {
     bl_client_t *c = apr_pcalloc(p, sizeof(*c));
@@ -175,6 +180,23 @@ int bl_client_listen(bl_client_t *c)
     if (rv == APR_SUCCESS)
         return len > 0;
     return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EINTR(rv);
+}
+
+void bl_client_probe(bl_client_t *c, apr_interval_time_t pause)
+{
+#ifdef TCP_KEEPIDLE
+    apr_int64_t seconds = apr_time_sec(pause);
+    int on = 1, count = PROBES_UNANSWERED, idle;
+
+    idle = seconds < PROBE_LEAST  ? PROBE_LEAST
+           : seconds > PROBE_MOST ? PROBE_MOST
+                                  : (int)seconds;
+    /* All fails where a thread of httpd is at the other end: no harm. */
+    setsockopt(c->conn.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(c->conn.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(c->conn.fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
+    setsockopt(c->conn.fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+#endif
 }
 
 int bl_client_is_dead(const bl_client_t *c, apr_interval_time_t patience)

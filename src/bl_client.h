@@ -85,6 +85,14 @@ apr_status_t bl_client_want_write(bl_client_t *client, int want,
 int bl_client_listen(bl_client_t *client);
 
 /**
+ * Have the kernel ask whether it is still there while nothing is written to
+ * it. When it is not the descriptor says so, as if it had left.
+ *
+ * @param pause  between two questions; two without an answer are enough
+ */
+void bl_client_probe(bl_client_t *client, apr_interval_time_t pause);
+
+/**
  * Has it vanished without a word? A peer that is there acknowledges what was
  * written to it, or at least that it takes no more.
  *

@@ -30,6 +30,12 @@
 #define DEFAULT_BUILD_TIMEOUT apr_time_from_sec(3600)
 #define DEFAULT_IDLE_TIMEOUT apr_time_from_sec(600)
 #define DEFAULT_KILL_GRACE apr_time_from_sec(5)
+#define DEFAULT_KEEP_COUNT 1000
+#define DEFAULT_KEEP_AGE apr_time_from_sec(90 * 24 * 3600)
+#define DEFAULT_KEEP_SIZE (APR_UINT64_C(10) << 30)
+#define DEFAULT_MAX_LOG (APR_INT64_C(256) << 20)
+#define DEFAULT_DB_DRIVER "sqlite3"
+#define DEFAULT_DB_FILE "history.db"
 #define DEFAULT_PING apr_time_from_sec(15)
 #define DEFAULT_RETRY apr_time_from_sec(2)
 #define DEFAULT_FLUSH apr_time_from_msec(10)
@@ -41,6 +47,8 @@
 #define MAX_QUEUE_MOST (BL_TABLE_LIVE_MAX - MAX_BUILDS_MOST)
 #define MAX_CLIENTS_MOST 1000000
 #define MAX_PARKED_MOST 100000
+#define KEEP_COUNT_MOST 10000000
+#define KEEP_DAYS_MOST 36500
 #define LINE_LIMIT_LEAST 256
 #define LINE_LIMIT_MOST (1024 * 1024)
 
@@ -63,6 +71,10 @@ void *bl_config_create_server(apr_pool_t *p, server_rec *s)
     conf->limits.max_builds = DEFAULT_MAX_BUILDS;
     conf->limits.max_queue = DEFAULT_MAX_QUEUE;
     conf->limits.line_limit = DEFAULT_LINE_LIMIT;
+    conf->limits.keep_count = DEFAULT_KEEP_COUNT;
+    conf->limits.keep_age = DEFAULT_KEEP_AGE;
+    conf->limits.keep_size = DEFAULT_KEEP_SIZE;
+    conf->db_driver = DEFAULT_DB_DRIVER;
     conf->max_clients = DEFAULT_MAX_CLIENTS;
     return conf;
 }
@@ -75,6 +87,7 @@ void *bl_config_create_dir(apr_pool_t *p, char *path)
     conf->timeout = BL_CONF_UNSET;
     conf->idle_timeout = BL_CONF_UNSET;
     conf->kill_grace = BL_CONF_UNSET;
+    conf->max_log = BL_CONF_UNSET;
     conf->ping = BL_CONF_UNSET;
     conf->retry = BL_CONF_UNSET;
     conf->flush = BL_CONF_UNSET;
@@ -96,6 +109,7 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_NUMBER(timeout);
     MERGE_NUMBER(idle_timeout);
     MERGE_NUMBER(kill_grace);
+    MERGE_NUMBER(max_log);
     MERGE_NUMBER(ping);
     MERGE_NUMBER(retry);
     MERGE_NUMBER(flush);
@@ -142,6 +156,23 @@ const char *bl_config_state_dir(apr_pool_t *p)
     return dir != NULL ? dir : ap_runtime_dir_relative(p, "buildlog");
 }
 
+const char *bl_config_database(apr_pool_t *p)
+{
+    const bl_server_conf_t *conf = bl_config_server();
+    const char *file;
+    char *path = NULL;
+
+    if (conf->db_driver == NULL)
+        return NULL;
+    if (strcmp(conf->db_driver, DEFAULT_DB_DRIVER) != 0)
+        return conf->db_params;
+    file = conf->db_params != NULL ? conf->db_params : DEFAULT_DB_FILE;
+    if (apr_filepath_merge(&path, bl_config_state_dir(p), file, 0, p) !=
+        APR_SUCCESS)
+        return file;
+    return path;
+}
+
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
                             apr_pool_t *p)
 {
@@ -151,8 +182,9 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
     return apr_pstrndup(p, apr_filepath_name_get(project), TITLE_MOST);
 }
 
+/* Times and sizes: both are 64 bits wide. */
 #define VALUE(name, unset)                                                    \
-    apr_interval_time_t bl_config_##name(const bl_dir_conf_t *conf)           \
+    apr_int64_t bl_config_##name(const bl_dir_conf_t *conf)                   \
     {                                                                         \
         return conf->name != BL_CONF_UNSET ? conf->name : (unset);            \
     }
@@ -160,6 +192,7 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
 VALUE(timeout, DEFAULT_BUILD_TIMEOUT)
 VALUE(idle_timeout, DEFAULT_IDLE_TIMEOUT)
 VALUE(kill_grace, DEFAULT_KILL_GRACE)
+VALUE(max_log, DEFAULT_MAX_LOG)
 VALUE(ping, DEFAULT_PING)
 VALUE(retry, DEFAULT_RETRY)
 VALUE(flush, DEFAULT_FLUSH)
@@ -370,6 +403,93 @@ static const char *set_line_limit(cmd_parms *cmd, void *dummy,
                        LINE_LIMIT_LEAST, LINE_LIMIT_MOST);
 }
 
+static const char *set_database(cmd_parms *cmd, void *dummy,
+                                const char *driver, const char *params)
+{
+    bl_server_conf_t *conf = server_conf(cmd);
+    const char *error = check_global(cmd);
+
+    if (error != NULL)
+        return error;
+    if (ap_cstr_casecmp(driver, "none") == 0 && params == NULL) {
+        conf->db_driver = NULL;
+        return NULL;
+    }
+    if (strcmp(driver, "sqlite3") != 0 && strcmp(driver, "pgsql") != 0)
+        return wrong(cmd, driver,
+                     "sqlite3 and a file, pgsql and its parameters, or none");
+    if (params == NULL || params[0] == '\0')
+        return wrong(cmd, driver,
+                     strcmp(driver, "pgsql") == 0
+                         ? "followed by the parameters of the connection, "
+                           "such as \"host=/run/postgresql dbname=buildlog\""
+                         : "followed by the path of a file");
+    conf->db_driver = driver;
+    conf->db_params = params;
+    return NULL;
+}
+
+/* "10G", "512M", "64k", "1000". */
+static int read_size(apr_uint64_t *out, const char *text)
+{
+    static const char units[] = "KMGT";
+    apr_int64_t n;
+    char *end;
+    const char *unit;
+
+    n = apr_strtoi64(text, &end, 10);
+    if (!apr_isdigit(text[0]))
+        return 0;
+    *out = (apr_uint64_t)n;
+    if (*end == '\0')
+        return 1;
+    unit = strchr(units, apr_toupper(*end));
+    if (unit == NULL || end[1] != '\0' || n > (APR_INT64_C(1) << 20))
+        return 0;
+    *out <<= 10 * (unit - units + 1);
+    return 1;
+}
+
+/* "90d", or what other times are. */
+static int read_age(apr_interval_time_t *out, const char *text, apr_pool_t *p)
+{
+    apr_size_t len = strlen(text);
+    apr_int64_t days;
+    char *end;
+
+    if (!apr_isdigit(text[0]))
+        return 0;
+    if (text[len - 1] != 'd')
+        return ap_timeout_parameter_parse(text, out, "s") == APR_SUCCESS;
+    days = apr_strtoi64(text, &end, 10);
+    *out = days * apr_time_from_sec(24 * 3600);
+    return end == text + len - 1 && days <= KEEP_DAYS_MOST;
+}
+
+static const char *add_keep(cmd_parms *cmd, void *dummy, const char *value)
+{
+    bl_limits_t *limits = &server_conf(cmd)->limits;
+    const char *error = check_global(cmd);
+    apr_uint64_t count;
+
+    if (error != NULL)
+        return error;
+    if (strncmp(value, "count=", 6) == 0 && read_size(&count, value + 6) &&
+        count <= KEEP_COUNT_MOST) {
+        limits->keep_count = (apr_uint32_t)count;
+        return NULL;
+    }
+    if (strncmp(value, "age=", 4) == 0 &&
+        read_age(&limits->keep_age, value + 4, cmd->pool))
+        return NULL;
+    if (strncmp(value, "size=", 5) == 0 &&
+        read_size(&limits->keep_size, value + 5))
+        return NULL;
+    return wrong(cmd, value,
+                 "count=N (up to 10000000), age=TIME such as 90d or 12h (up "
+                 "to 36500d) or size=BYTES such as 10G; 0 is no limit");
+}
+
 /* ---- directory ------------------------------------------------------ */
 
 static const char *set_on(cmd_parms *cmd, void *dir, const char *value)
@@ -458,6 +578,22 @@ static const char *set_kill_grace(cmd_parms *cmd, void *dir, const char *value)
     return error != NULL ? error
                          : take_time(&((bl_dir_conf_t *)dir)->kill_grace, cmd,
                                      value, 0, "0s");
+}
+
+static const char *set_max_log(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *error = check_directory(cmd);
+    apr_uint64_t size;
+
+    if (error != NULL)
+        return error;
+    if (!read_size(&size, value) || size < BL_WIRE_LOG_LEAST ||
+        size > BL_WIRE_LOG_MOST)
+        return wrong(cmd, value,
+                     "a number of bytes from 64K to 1T, such as 1000000, "
+                     "512K, 256M or 1G");
+    ((bl_dir_conf_t *)dir)->max_log = (apr_int64_t)size;
+    return NULL;
 }
 
 static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
@@ -606,6 +742,10 @@ const command_rec bl_config_commands[] = {
                   "viewers at once, over all children"),
     AP_INIT_TAKE1("BuildLogMaxParked", set_max_parked, NULL, SERVER,
                   "viewers over TLS at once, in each child (event MPM)"),
+    AP_INIT_TAKE12("BuildLogDatabase", set_database, NULL, SERVER,
+                   "driver and parameters of the history, or none"),
+    AP_INIT_ITERATE("BuildLogKeep", add_keep, NULL, SERVER,
+                    "ended builds that are kept: count=n age=time size=bytes"),
     AP_INIT_TAKE1("BuildLogLineLimit", set_line_limit, NULL, SERVER,
                   "bytes; longer lines are stored in pieces"),
     AP_INIT_TAKE1("BuildLog", set_on, NULL, ANYWHERE,
@@ -620,6 +760,8 @@ const command_rec bl_config_commands[] = {
                   "longest time of a build without output"),
     AP_INIT_TAKE1("BuildLogKillGrace", set_kill_grace, NULL, ANYWHERE,
                   "time from TERM to KILL"),
+    AP_INIT_TAKE1("BuildLogMaxLog", set_max_log, NULL, ANYWHERE,
+                  "bytes; of a longer log the middle is left out"),
     AP_INIT_TAKE2("BuildLogSetEnv", add_set_env, NULL, ANYWHERE,
                   "variable of a build's environment and its value"),
     AP_INIT_ITERATE("BuildLogPassEnv", add_pass_env, NULL, ANYWHERE,

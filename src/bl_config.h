@@ -30,6 +30,8 @@ typedef struct {
     uid_t uid;
     gid_t gid;
     bl_limits_t limits;
+    const char *db_driver; /* of the history; NULL: there is none */
+    const char *db_params; /* NULL: default */
     apr_uint32_t max_clients;
     int max_clients_is_set;
     apr_uint32_t max_parked; /* of a child; 0: by its threads */
@@ -48,6 +50,7 @@ typedef struct {
     apr_interval_time_t timeout;
     apr_interval_time_t idle_timeout;
     apr_interval_time_t kill_grace;
+    apr_int64_t max_log;                        /* bytes */
     apr_hash_t *set_env;                        /* by name; NULL: none */
     apr_array_header_t *pass_env;               /* const char *; NULL: none */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
@@ -77,6 +80,9 @@ const bl_dir_conf_t *bl_config_of_section(ap_conf_vector_t *section);
 /** The state directory; made in p if it is the default one. */
 const char *bl_config_state_dir(apr_pool_t *p);
 
+/** What the history's driver opens, made in p; NULL: there is no history. */
+const char *bl_config_database(apr_pool_t *p);
+
 /* ---- values with their defaults ------------------------------------- */
 
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
@@ -84,6 +90,7 @@ const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
 apr_interval_time_t bl_config_timeout(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_idle_timeout(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_kill_grace(const bl_dir_conf_t *conf);
+apr_int64_t bl_config_max_log(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_ping(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_retry(const bl_dir_conf_t *conf);
 apr_interval_time_t bl_config_flush(const bl_dir_conf_t *conf);

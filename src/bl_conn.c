@@ -15,10 +15,13 @@
 /* httpd */
 #include "ap_mpm.h"
 #include "http_core.h"
+#include "http_protocol.h"
 #include "mod_buildlog.h"
 #include "util_filter.h"
 /* layer 3 */
 #include "bl_child.h"
+#include "bl_config.h"
+#include "bl_daemon.h"
 #include "bl_held.h"
 #include "bl_parked.h"
 
@@ -197,4 +200,39 @@ const bl_conn_t *bl_conn_of(const request_rec *r)
     if (bl_parked_is_possible(c))
         return &bl_parked;
     return &bl_held;
+}
+
+const char *bl_conn_begin(bl_arrival_t **out, const bl_conn_t *conn,
+                          const bl_feed_spec_t *spec, bl_stamp_t at,
+                          request_rec *r)
+{
+    apr_uint32_t most = bl_config_server()->max_clients;
+    bl_arrival_t *arrival;
+    const char *limit;
+
+    if (bl_table_viewer_add(bl_daemon_table(), bl_child_slot(), conn->kind,
+                            most) != APR_SUCCESS)
+        return apr_psprintf(r->pool,
+                            "%u viewers are connected, and BuildLogMaxClients "
+                            "allows no more. Try again later.",
+                            most);
+    arrival = bl_pump_req_arrive(spec, at, conn->kind);
+    limit = conn->prepare(arrival, r);
+    if (limit != NULL) {
+        bl_pump_req_forget(bl_child_pump(), arrival);
+        return limit;
+    }
+    /* The body ends with the connection: the same bytes for all, HTTP/1.0 and
+     * 1.1. */
+    r->connection->keepalive = AP_CONN_CLOSE;
+    *out = arrival;
+    return NULL;
+}
+
+void bl_conn_go(bl_arrival_t *arrival, const bl_conn_t *conn, request_rec *r)
+{
+    if (ap_rflush(r) < 0 || r->connection->aborted)
+        bl_pump_req_forget(bl_child_pump(), arrival);
+    else
+        conn->keep(arrival, r);
 }

@@ -11,7 +11,9 @@
  *
  * A kind is a row of functions; a viewer goes through them in this order:
  *
- *     bl_conn_of -> prepare -> (head and first events, flushed) -> keep
+ *     bl_conn_of -> bl_conn_begin: counted, prepare
+ *                -> (head and first bytes are written)
+ *                -> bl_conn_go: flushed, keep
  *
  *     kind      what is kept            what it costs      ended by
  *     detached  the socket, by the      a descriptor       nobody
@@ -49,6 +51,21 @@ typedef struct {
 
 /** How this request's connection can be kept; NULL: not at all. */
 const bl_conn_t *bl_conn_of(const request_rec *r);
+
+/**
+ * Begin to keep the connection for a viewer, before its head is written.
+ *
+ * @param out  for bl_conn_go
+ * @return NULL: it may come; else which limit is reached, a sentence for the
+ *         client: *out is not set, and the answer is an ordinary one
+ */
+const char *bl_conn_begin(bl_arrival_t **out, const bl_conn_t *conn,
+                          const bl_feed_spec_t *spec, bl_stamp_t at,
+                          request_rec *r);
+
+/** Flush what was written and hand the viewer to the pump. Consumes arrival,
+ * whatever happens. */
+void bl_conn_go(bl_arrival_t *arrival, const bl_conn_t *conn, request_rec *r);
 
 /** Descriptors that a child may use for viewers, by this process's limit; and
  * those that it keeps for all else. */

@@ -5,6 +5,20 @@
  * A cursor reads blocks into its buffer and hands out records that point into
  * it. It never looks at bytes at or beyond the tail that its caller names.
  *
+ * HOLES         The runner punches a hole, or writes its note, while others
+ *               read, and a read may see a part of that: some pages as they
+ *               were, some of NULs. So:
+ *               C1 no NUL comes into the buffer: a read ends before it
+ *               C2 what stands behind NULs is a record only if it does so
+ *                  still when the punching is over. lseek(2) with SEEK_DATA
+ *                  waits for that: it takes the file's lock, and on most file
+ *                  systems read(2) does not (on the others a read sees all of
+ *                  a change or nothing)
+ *               C3 what stands before a NUL and is no whole record was one,
+ * and is a part of the hole C4 of a record that came with two reads the
+ * beginning is looked at again: the second read may have met the note of the
+ * hole that has swallowed it
+ *
  * BUGS          a line that is no record (damage from outside) is skipped
  *               silently; the ids around it still grow
  */
@@ -33,7 +47,15 @@ struct bl_cursor_t {
     apr_size_t start; /* ...beginning here in buf */
     apr_size_t len;   /* bytes of it */
     apr_size_t cap;
+    int joined;          /* what is buffered came with two reads (C4) */
+    bl_hole_t hole;      /* passed since the last record; to 0: none */
+    bl_hole_t skipped;   /* before the last record; to 0: none to be told */
+    apr_off_t noted;     /* a hole that begins here has a note; -1: none... */
+    bl_stamp_t noted_id; /* ...and its id */
 };
+
+/* Beside those of the system: a NUL comes next. */
+#define STATUS_HOLE APR_OS_START_USERERR
 
 apr_status_t bl_cursor_open(bl_cursor_t **out, const char *dir,
                             apr_uint64_t build, apr_pool_t *p)
@@ -54,6 +76,7 @@ apr_status_t bl_cursor_open(bl_cursor_t **out, const char *dir,
     }
     apr_os_file_get(&fd, c->file);
     c->fd = fd;
+    c->noted = -1;
     *out = c;
     return APR_SUCCESS;
 }
@@ -73,6 +96,11 @@ apr_off_t bl_cursor_offset(const bl_cursor_t *c)
     return c->offset;
 }
 
+const bl_hole_t *bl_cursor_skipped(const bl_cursor_t *c)
+{
+    return c->skipped.to != 0 ? &c->skipped : NULL;
+}
+
 void bl_cursor_close(bl_cursor_t **c)
 {
     if (*c != NULL)
@@ -80,12 +108,20 @@ void bl_cursor_close(bl_cursor_t **c)
     *c = NULL;
 }
 
-/* Forget the buffer and stand at a byte. */
-static void cursor_set(bl_cursor_t *c, apr_off_t offset)
+/* Forget the buffer and go on at a byte. */
+static void cursor_move(bl_cursor_t *c, apr_off_t offset)
 {
     c->offset = offset;
     c->start = 0;
     c->len = 0;
+    c->joined = 0;
+}
+
+/* Stand at a byte, wherever the cursor comes from. */
+void bl_cursor_set(bl_cursor_t *c, apr_off_t offset)
+{
+    cursor_move(c, offset);
+    c->hole.to = 0;
 }
 
 static void cursor_skip(bl_cursor_t *c, apr_size_t used)
@@ -93,6 +129,7 @@ static void cursor_skip(bl_cursor_t *c, apr_size_t used)
     c->offset += (apr_off_t)used;
     c->start += used;
     c->len -= used;
+    c->joined = 0;
 }
 
 /* Make room behind what is buffered: move it to the front, or grow. Growing
@@ -118,12 +155,25 @@ static void cursor_make_room(bl_cursor_t *c, apr_size_t want)
     }
 }
 
-/* Read more of the file, up to want bytes and never beyond the tail.
- * APR_EOF: there is no more below it. */
+static ssize_t read_at(const bl_cursor_t *c, char *into, apr_size_t len,
+                       apr_off_t at)
+{
+    ssize_t n;
+
+    do {
+        n = pread(c->fd, into, len, at);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Read more of the file, up to want bytes, before any NUL (C1) and never
+ * beyond the tail. APR_EOF: there is no more below it. STATUS_HOLE. */
 static apr_status_t cursor_fill(bl_cursor_t *c, apr_size_t want,
                                 apr_off_t tail)
 {
     apr_off_t at = c->offset + (apr_off_t)c->len;
+    const char *nul;
+    char *into;
     ssize_t n;
 
     if (at >= tail)
@@ -131,15 +181,107 @@ static apr_status_t cursor_fill(bl_cursor_t *c, apr_size_t want,
     if ((apr_off_t)want > tail - at)
         want = (apr_size_t)(tail - at);
     cursor_make_room(c, want);
-    do {
-        n = pread(c->fd, c->buf + c->start + c->len, want, at);
-    } while (n < 0 && errno == EINTR);
+    into = c->buf + c->start + c->len;
+    n = read_at(c, into, want, at);
     if (n < 0)
         return APR_FROM_OS_ERROR(errno);
     if (n == 0)
         return APR_EOF; /* shorter than its tail: somebody cut it */
-    c->len += (apr_size_t)n;
+    c->joined = c->len > 0;
+    nul = memchr(into, '\0', (apr_size_t)n);
+    if (nul == into)
+        return STATUS_HOLE;
+    c->len += nul != NULL ? (apr_size_t)(nul - into) : (apr_size_t)n;
     return APR_SUCCESS;
+}
+
+/* ---- holes ---------------------------------------------------------- */
+
+/* The lock of C2; and where the next bytes are that take room on the
+ * disk. @return at, if the file system does not know; -1: there are none */
+static apr_off_t next_data(const bl_cursor_t *c, apr_off_t at)
+{
+    off_t data = lseek(c->fd, at, SEEK_DATA);
+
+    if (data == (off_t)-1)
+        return errno == ENXIO ? -1 : at;
+    return data;
+}
+
+/* Find the first byte from at on that is no NUL; *end is the tail if there is
+ * none below it. The buffer is used for it. */
+static apr_status_t pass_nuls(apr_off_t *end, bl_cursor_t *c, apr_off_t at,
+                              apr_off_t tail)
+{
+    *end = tail;
+    cursor_make_room(c, PROBE_BYTES);
+    while (at < tail) {
+        apr_off_t data = next_data(c, at);
+        ssize_t n, i = 0;
+
+        if (data < 0 || data >= tail)
+            break;
+        n = read_at(c, c->buf, c->cap, data);
+        if (n < 0)
+            return APR_FROM_OS_ERROR(errno);
+        if (n == 0)
+            break;
+        while (i < n && c->buf[i] == '\0')
+            i++;
+        at = data + i;
+        if (i < n && at < tail)
+            *end = at;
+        if (i < n)
+            break;
+    }
+    return APR_SUCCESS;
+}
+
+/* A NUL comes next: go on behind the hole, or where it is by now. */
+static apr_status_t cursor_pass(bl_cursor_t *c, apr_off_t tail)
+{
+    apr_off_t begin = c->offset, nul = begin + (apr_off_t)c->len, end;
+    apr_status_t rv;
+
+    cursor_move(c, begin); /* C3 */
+    rv = pass_nuls(&end, c, nul, tail);
+    if (rv != APR_SUCCESS)
+        return rv;
+    /* Nothing to pass: its note was written meanwhile. */
+    if (end > begin) {
+        if (c->hole.to == 0)
+            c->hole.from = begin;
+        c->hole.to = end;
+    }
+    next_data(c, end); /* C2 */
+    cursor_move(c, end);
+    return APR_SUCCESS;
+}
+
+/* ---- reading -------------------------------------------------------- */
+
+/* C4 */
+static int is_still_there(const bl_cursor_t *c, apr_size_t len)
+{
+    char head[64];
+
+    if (len > sizeof(head))
+        len = sizeof(head);
+    return read_at(c, head, len, c->offset) == (ssize_t)len &&
+           memcmp(head, c->buf + c->start, len) == 0;
+}
+
+/* A record was read: what stood before it, and what it says itself. */
+static void cursor_took(bl_cursor_t *c, const bl_record_t *rec)
+{
+    c->skipped = c->hole;
+    if (c->hole.from == c->noted)
+        c->skipped.to = 0;
+    c->hole.to = 0;
+    if ((rec->flags & BL_REC_GAP) != 0) {
+        c->noted = c->offset;
+        c->noted_id = rec->id;
+    }
 }
 
 static apr_status_t cursor_read(bl_record_t *rec, bl_cursor_t *c,
@@ -151,8 +293,13 @@ static apr_status_t cursor_read(bl_record_t *rec, bl_cursor_t *c,
 
         if (c->len > 0)
             rv = bl_record_decode(rec, c->buf + c->start, c->len, &used);
+        if (rv == APR_SUCCESS && c->joined && !is_still_there(c, used)) {
+            cursor_move(c, c->offset);
+            continue;
+        }
         if (rv == APR_SUCCESS) {
             cursor_skip(c, used);
+            cursor_took(c, rec);
             return APR_SUCCESS;
         }
         if (rv == APR_EGENERAL || c->len > BL_REC_MAX) {
@@ -160,6 +307,8 @@ static apr_status_t cursor_read(bl_record_t *rec, bl_cursor_t *c,
             continue;
         }
         rv = cursor_fill(c, block, tail);
+        if (rv == STATUS_HOLE)
+            rv = cursor_pass(c, tail);
         if (rv != APR_SUCCESS)
             return rv;
     }
@@ -177,11 +326,11 @@ static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,
                                  apr_off_t tail)
 {
     if (offset == 0) {
-        cursor_set(c, 0);
+        bl_cursor_set(c, 0);
         return APR_SUCCESS;
     }
     /* The byte before tells whether a record begins exactly here. */
-    cursor_set(c, offset - 1);
+    bl_cursor_set(c, offset - 1);
     for (;;) {
         const char *nl =
             c->len > 0 ? memchr(c->buf + c->start, '\n', c->len) : NULL;
@@ -193,12 +342,15 @@ static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,
         }
         cursor_skip(c, c->len);
         rv = cursor_fill(c, PROBE_BYTES, tail);
+        if (rv == STATUS_HOLE)
+            rv = cursor_pass(c, tail);
         if (rv != APR_SUCCESS)
             return rv;
     }
 }
 
-apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
+static apr_status_t cursor_find(bl_cursor_t *c, bl_stamp_t after,
+                                apr_off_t tail)
 {
     /* Every record that begins below low has an id <= after; the first one
      * that begins at or behind high has an id > after (or there is none). */
@@ -220,7 +372,7 @@ apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
             return rv;
     }
     /* The rest is a block or so: walk. */
-    cursor_set(c, low);
+    bl_cursor_set(c, low);
     while (after > 0) {
         apr_off_t here = c->offset;
 
@@ -230,11 +382,21 @@ apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
         if (rv != APR_SUCCESS)
             return rv;
         if (rec.id > after) {
-            cursor_set(c, here);
+            bl_cursor_set(c, here);
             return APR_SUCCESS;
         }
     }
     return APR_SUCCESS;
+}
+
+apr_status_t bl_cursor_seek(bl_cursor_t *c, bl_stamp_t after, apr_off_t tail)
+{
+    apr_status_t rv = cursor_find(c, after, tail);
+
+    /* The note of a hole says nothing to who was in the middle of it. */
+    if (c->noted_id != after)
+        c->noted = -1;
+    return rv;
 }
 
 /* From a byte to the tail: how many lines, and the id before each of the last
@@ -295,41 +457,50 @@ apr_status_t bl_cursor_seek_tail(bl_stamp_t *after, bl_cursor_t *c,
     return APR_SUCCESS;
 }
 
-apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
+/* Where the last record below the tail is; damage, or a hole, may stand before
+ * it at *from. */
+static apr_status_t find_last(apr_off_t *from, apr_off_t *end, bl_cursor_t *c,
+                              apr_off_t tail)
 {
-    apr_off_t span = PROBE_BYTES, from, end = 0;
-    bl_record_t found, next;
+    apr_off_t span = PROBE_BYTES;
     apr_status_t rv;
     int any = 0;
 
     do {
-        from = span < tail ? tail - span : 0;
-        rv = cursor_align(c, from, tail);
-        /* Walk to the end; then read the last one again, because its text
-         * must be in the buffer. */
+        rv = cursor_align(c, span < tail ? tail - span : 0, tail);
         while (rv == APR_SUCCESS) {
             apr_off_t here = c->offset;
+            bl_record_t rec;
 
-            rv = bl_cursor_next(&next, c, tail);
+            rv = bl_cursor_next(&rec, c, tail);
             if (rv == APR_SUCCESS) {
-                /* Damage that was skipped stands before the record. */
-                found = next;
-                end = c->offset;
+                *from = here;
+                *end = c->offset;
                 any = 1;
-                from = here;
             }
         }
         if (rv != APR_EOF)
             return rv;
         span *= 4;
     } while (!any && span / 4 < tail);
-    if (!any) {
-        cursor_set(c, 0);
-        return APR_EOF;
-    }
-    cursor_set(c, from);
-    rv = bl_cursor_next(&found, c, end);
-    if (rv == APR_SUCCESS)
-        *rec = found;
+    return any ? APR_SUCCESS : APR_EOF;
+}
+
+apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
+{
+    apr_off_t from, end;
+    apr_status_t rv;
+
+    /* Read again, because its text must be in the buffer. When it is not there
+     * any more, a hole has swallowed it: there is another last one. */
+    do {
+        rv = find_last(&from, &end, c, tail);
+        if (rv != APR_SUCCESS) {
+            bl_cursor_set(c, 0);
+            return rv;
+        }
+        bl_cursor_set(c, from);
+        rv = bl_cursor_next(rec, c, end);
+    } while (rv == APR_EOF);
     return rv;
 }

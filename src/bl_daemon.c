@@ -94,6 +94,14 @@ void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
         bl_ask_build(asked, retained->dir.socket_path, order, r);
 }
 
+void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
+                      request_rec *r)
+{
+    asked->what = BL_ASKED_NO_RUNNER;
+    if (bl_table_runner(retained->table) != 0)
+        bl_ask_cancel(asked, retained->dir.socket_path, cancel, r);
+}
+
 /* ---- diagnostics of the layers below -------------------------------- */
 
 static void diag_to_log(bl_diag_level_e level, apr_status_t rv,
@@ -212,6 +220,8 @@ static void runner_main(server_rec *s)
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
     setup.limits = bl_config_server()->limits;
+    setup.db_driver = bl_config_server()->db_driver;
+    setup.db_params = bl_config_database(p);
     setup.log_changed = take_error_log;
     _exit(bl_runner_main(&setup, p));
 }

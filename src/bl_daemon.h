@@ -35,4 +35,8 @@ const char *bl_daemon_logs_dir(void);
 /** Request thread: give an order to the runner and wait for its reply. */
 void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r);
 
+/** Request thread: ask the runner to end a build. */
+void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
+                      request_rec *r);
+
 #endif /* BL_DAEMON_H */

@@ -1,116 +1,203 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_download.c - a log as one document: text, or a JSON object a line
- *
- * Text is what the build printed, and what the runner said: a whole line ends
- * with LF, a piece of a line does not. This is what "lines" and "bytes" of a
- * build count.
+ * bl_download.c - GET .../builds/42/log: a log as a document
  */
 #include "bl_download.h"
 
+/* APR */
+#include <apr_strings.h>
 /* httpd */
 #include "http_protocol.h"
+#include "http_request.h"
 #include "mod_buildlog.h"
+#include "util_filter.h"
+/* layer 0 */
+#include "bl_build.h"
 /* layer 1 */
 #include "bl_log.h"
-/* layer 0 */
-#include "bl_sse.h"
+#include "bl_text.h"
+/* pump side of layer 2 */
+#include "bl_encoder.h"
 /* layer 3 */
+#include "bl_conn.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
+#include "bl_follow.h"
+#include "bl_query.h"
 
 /* Handed to httpd at a time. */
 #define BLOCK_BYTES (32 * 1024)
 
-static int wants_json(const request_rec *r)
+/* When the log cannot be opened though it is there: no descriptors, say. */
+#define RETRY_AFTER_SECONDS 5
+
+/* ---- head ----------------------------------------------------------- */
+
+static void set_head(request_rec *r, bl_sse_format_e format)
 {
-    const char *accept = apr_table_get(r->headers_in, "Accept");
-
-    if (r->args != NULL && ap_strstr_c(r->args, "format=json") != NULL)
-        return 1;
-    return accept != NULL &&
-           ap_strstr_c(accept, "application/x-ndjson") != NULL;
-}
-
-static apr_size_t put_text(char *out, const bl_record_t *rec)
-{
-    apr_size_t len = rec->len;
-
-    memcpy(out, rec->text, len);
-    if ((rec->flags & BL_REC_PIECE) == 0)
-        out[len++] = '\n';
-    return len;
-}
-
-static apr_size_t put_json(char *out, apr_uint64_t build,
-                           const bl_record_t *rec)
-{
-    apr_size_t len = bl_sse_json(out, build, rec);
-
-    out[len++] = '\n';
-    return len;
-}
-
-/* Send all lines. The buffer grows to the longest one and is used again. */
-static apr_status_t send_lines(request_rec *r, bl_cursor_t *cursor,
-                               const bl_table_row_t *row, int json)
-{
-    const bl_sse_style_t style = {BL_SSE_JSON, NULL, {0, 0, ""}};
-    apr_size_t cap = 2 * BLOCK_BYTES, len = 0;
-    char *buf = apr_palloc(r->pool, cap);
-    bl_record_t rec;
-    apr_status_t rv;
-
-    while ((rv = bl_cursor_next(&rec, cursor, row->tail)) == APR_SUCCESS) {
-        apr_size_t want;
-
-        if (!BL_REC_IS_LINE(&rec))
-            continue;
-        want = json ? bl_sse_line_max(&style, rec.len) + 1 : rec.len + 1;
-        if (len > 0 && (len >= BLOCK_BYTES || cap - len < want)) {
-            if (ap_rwrite(buf, (int)len, r) < 0)
-                return APR_ECONNABORTED;
-            len = 0;
-        }
-        if (cap < want) {
-            cap = 2 * want;
-            buf = apr_palloc(r->pool, cap);
-        }
-        len += json ? put_json(buf + len, row->build, &rec)
-                    : put_text(buf + len, &rec);
-    }
-    if (len > 0 && ap_rwrite(buf, (int)len, r) < 0)
-        return APR_ECONNABORTED;
-    return rv == APR_EOF ? APR_SUCCESS : rv;
-}
-
-int bl_download_send(request_rec *r, const bl_table_row_t *row)
-{
-    int json = wants_json(r);
-    bl_cursor_t *cursor;
-    apr_status_t rv;
-
-    rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), row->build, r->pool);
-    if (rv != APR_SUCCESS)
-        return bl_error_send(r, HTTP_NOT_FOUND,
-                             "The log of this build is gone.");
-    ap_set_content_type(r, json ? "application/x-ndjson"
-                                : "text/plain; charset=utf-8");
+    ap_set_content_type(r, format == BL_SSE_JSON
+                               ? "application/x-ndjson"
+                               : "text/plain; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     /* Output is hostile: no browser may take it for something else. */
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     apr_table_setn(r->headers_out, "Vary", "Accept");
-    if (!r->header_only) {
-        rv = send_lines(r, cursor, row, json);
-        if (rv != APR_SUCCESS && rv != APR_ECONNABORTED) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                          "BL0405 the log of build %" APR_UINT64_T_FMT
-                          " cannot be read",
-                          row->build);
-            /* Too late for a status: let it look as broken as it is. */
-            r->connection->aborted = 1;
-        }
+}
+
+/* The record at the end of a log. @return NULL: it has no end that says what
+ * the text amounts to */
+static const bl_build_t *read_end(bl_cursor_t *cursor,
+                                  const bl_table_row_t *row, apr_pool_t *p)
+{
+    bl_build_t *build;
+    bl_record_t rec;
+
+    if (!row->final ||
+        bl_cursor_last(&rec, cursor, row->tail) != APR_SUCCESS ||
+        (rec.flags & BL_REC_END) == 0 ||
+        bl_build_from_json(&build, rec.text, rec.len, p) != APR_SUCCESS ||
+        build->sha256 == NULL)
+        return NULL;
+    return build;
+}
+
+/* What is kept has to be asked for again: the user's rights may change. */
+static void set_validators(request_rec *r, const bl_build_t *build,
+                           bl_sse_format_e format)
+{
+    /* The digest is that of the text. The objects of JSON have more, which is
+     * the same only in the same log: of that the time of the end tells. */
+    const char *etag =
+        format == BL_SSE_JSON
+            ? apr_psprintf(r->pool, "\"%s-%" APR_UINT64_T_FMT "-json\"",
+                           build->sha256, build->ended)
+            : apr_psprintf(r->pool, "\"%s\"", build->sha256);
+
+    apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
+    apr_table_setn(r->headers_out, "ETag", etag);
+    ap_update_mtime(r, (apr_time_t)build->ended);
+    ap_set_last_modified(r);
+}
+
+/* ---- body ----------------------------------------------------------- */
+
+static void cannot_read(request_rec *r, apr_status_t rv, apr_uint64_t build)
+{
+    ap_log_rerror(
+        APLOG_MARK, APLOG_ERR, rv, r,
+        "BL0405 the log of build %" APR_UINT64_T_FMT " cannot be read", build);
+    /* Too late for a status: let it look as broken as it is. */
+    r->connection->aborted = 1;
+}
+
+/* All of it as a bucket that is read when it is needed: what httpd's filters
+ * want of it, they take. */
+static void send_text(request_rec *r, bl_cursor_t *cursor,
+                      const bl_table_row_t *row, const bl_build_t *build)
+{
+    apr_bucket_alloc_t *buckets = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, buckets);
+    bl_text_t *text = bl_text_create(cursor, row->tail, r->pool);
+
+    apr_table_setn(r->headers_out, "Accept-Ranges", "bytes");
+    ap_set_content_length(r, (apr_off_t)build->bytes);
+    bl_text_insert(bb, text, (apr_off_t)build->bytes);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(buckets));
+    ap_pass_brigade(r->output_filters, bb);
+    apr_brigade_cleanup(bb);
+    if (bl_text_status(text) != APR_SUCCESS)
+        cannot_read(r, bl_text_status(text), row->build);
+}
+
+static apr_status_t send_written(request_rec *r, bl_encoder_t *encoder)
+{
+    int len = (int)bl_encoder_len(encoder);
+
+    if (len > 0 && ap_rwrite(bl_encoder_bytes(encoder), len, r) < 0)
+        return APR_ECONNABORTED;
+    bl_encoder_clear(encoder);
+    return APR_SUCCESS;
+}
+
+/* Line by line. The buffer grows to the longest one and is used again. */
+static void send_lines(request_rec *r, bl_cursor_t *cursor,
+                       const bl_table_row_t *row, bl_sse_format_e format)
+{
+    bl_encoder_t *encoder =
+        bl_encoder_create(format, 1, NULL, 2 * BLOCK_BYTES, r->pool);
+    apr_status_t rv = APR_SUCCESS;
+    bl_record_t rec;
+
+    bl_cursor_set(cursor, 0);
+    while (rv == APR_SUCCESS &&
+           (rv = bl_cursor_next(&rec, cursor, row->tail)) == APR_SUCCESS) {
+        /* While it runs nothing in its log says what is left out of it. */
+        if (!row->final && bl_cursor_skipped(cursor) != NULL)
+            bl_encoder_hole(encoder, row->build, 0, &rec);
+        bl_encoder_record(encoder, row->build, &rec, 1);
+        if (bl_encoder_len(encoder) >= BLOCK_BYTES)
+            rv = send_written(r, encoder);
     }
-    bl_cursor_close(&cursor);
+    if (rv == APR_EOF)
+        rv = send_written(r, encoder);
+    if (rv != APR_SUCCESS && rv != APR_ECONNABORTED)
+        cannot_read(r, rv, row->build);
+}
+
+/* ---- the answer ----------------------------------------------------- */
+
+static int answer(request_rec *r, bl_cursor_t *cursor,
+                  const bl_table_row_t *row, bl_sse_format_e format)
+{
+    const bl_build_t *build = read_end(cursor, row, r->pool);
+    int met;
+
+    if (build != NULL) {
+        set_validators(r, build, format);
+        met = ap_meets_conditions(r);
+        if (met != OK)
+            return met;
+    }
+    if (build != NULL && format == BL_SSE_TEXT) {
+        send_text(r, cursor, row, build);
+        return OK;
+    }
+    /* httpd would cut parts out of whatever is short enough to pass in one
+     * piece, also of what is another document in a moment. */
+    apr_table_unset(r->headers_in, "Range");
+    if (!r->header_only)
+        send_lines(r, cursor, row, format);
     return OK;
+}
+
+int bl_download_send(request_rec *r, const bl_table_row_t *row)
+{
+    const bl_conn_t *conn = NULL;
+    bl_query_log_t query;
+    bl_cursor_t *cursor;
+    const char *detail;
+    apr_status_t rv;
+
+    if (bl_query_read_log(&query, &detail, r) != APR_SUCCESS)
+        return bl_error_send(r, HTTP_BAD_REQUEST, detail);
+    if (query.follow && !row->final)
+        conn = bl_conn_of(r);
+    if (conn != NULL) {
+        set_head(r, query.format);
+        return bl_follow_send(r, conn, row->build, query.format);
+    }
+    rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), row->build, r->pool);
+    if (APR_STATUS_IS_ENOENT(rv))
+        return bl_error_send(r, HTTP_NOT_FOUND,
+                             "The log of this build is gone.");
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                      "BL0409 the log of build %" APR_UINT64_T_FMT
+                      " cannot be opened",
+                      row->build);
+        return bl_error_unavailable(r, RETRY_AFTER_SECONDS,
+                                    "The log cannot be opened now.");
+    }
+    set_head(r, query.format);
+    return answer(r, cursor, row, query.format);
 }

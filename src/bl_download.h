@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_download.h - a log as one document: text, or a JSON object a line
+ * bl_download.h - GET .../builds/42/log: a log as a document
  *
  * Layer:    3 (httpd glue).
  * Runs in:  request threads.
- * Owns:     the form of the document.
- * Not here: following a build that runs (bl_stream).
+ * Owns:     the head of the document: its type, its validators; how its bytes
+ *           reach httpd.
+ * Not here: what the bytes are (bl_plain), following a build (bl_follow).
+ *
+ * A log that has ended is a document like a file: it has a strong ETag and
+ * Last-Modified, and its text a length, so that httpd itself answers
+ * conditions and ranges. One that grows has none of that: all of what there is
+ * is sent, whatever was asked for.
  */
 #ifndef BL_DOWNLOAD_H
 #define BL_DOWNLOAD_H
@@ -15,7 +21,8 @@
 #include "bl_table.h"
 
 /**
- * Send the log as it is now, read block by block.
+ * Send the log, read block by block: what there is of it, or, if the client
+ * wants to follow a build that has not ended, until it has.
  *
  * @param row  of the build; the user may see it
  * @return what the handler returns

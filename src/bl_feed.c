@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_feed.c - what viewers see: logs, read from an id on, as SSE bytes
+ * bl_feed.c - what viewers see: logs, read from an id on, as bytes
  *
  * A feed keeps readers at a few places; the one that was used longest ago is
  * given up for a new place. One of them follows the live end, the others serve
@@ -8,7 +8,9 @@
  *
  * The chunks made last are kept in a ring, by the id they begin behind. A
  * viewer that is a little late finds its chunk there; one that is very late
- * makes a reader go back to its place in the logs.
+ * makes a reader go back to its place in the logs. A chunk with the gap of a
+ * hole is not found there: by the time of the next viewer the hole may have
+ * its note.
  *
  * ORDER         the watermark is read before the rows (T2 in bl_table.h), and
  *               only records up to it are taken: so the ids of several logs
@@ -27,6 +29,7 @@
 /* layer 1 */
 #include "bl_log.h"
 /* this side of layer 2 */
+#include "bl_encoder.h"
 #include "bl_reader.h"
 
 #define PLACES 4
@@ -42,6 +45,7 @@ typedef struct {
     bl_stamp_t from;
     bl_chunk_t chunk;
     int filled;
+    int passing; /* good for one viewer only */
 } kept_chunk_t;
 
 /* What the view says of the build in a row. */
@@ -57,7 +61,6 @@ struct bl_feed_t {
     const char *logs_dir;
     const bl_table_t *table;
     apr_bucket_alloc_t *buckets;
-    bl_sse_style_t style;
     place_t places[PLACES];
     kept_chunk_t chunks[CHUNKS];
     int newest; /* of chunks */
@@ -67,9 +70,8 @@ struct bl_feed_t {
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
     apr_off_t file_tail;
     int file_final;
-    char *buf; /* where a chunk is written */
-    apr_size_t len;
-    apr_size_t cap;
+    int passing;           /* the chunk that is being made */
+    bl_encoder_t *encoder; /* where a chunk is written */
     apr_bucket *ping;
     bl_stamp_t ping_at;
     apr_time_t ping_time;
@@ -85,8 +87,8 @@ static int same_text(const char *a, const char *b)
 int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b)
 {
     return a->build == b->build && a->format == b->format &&
-           a->flush == b->flush && a->ping == b->ping &&
-           a->resumes == b->resumes &&
+           a->plain == b->plain && a->flush == b->flush &&
+           a->ping == b->ping && a->resumes == b->resumes &&
            same_text(a->time_format, b->time_format) &&
            same_text(a->view, b->view);
 }
@@ -110,63 +112,14 @@ static bl_view_e decide(bl_feed_t *f, const bl_table_row_t *row)
     return known->decision;
 }
 
-/* ---- the bytes of a chunk ------------------------------------------- */
-
-static char *room(bl_feed_t *f, apr_size_t want)
+/* What was left out before the record that comes next is told. */
+static void put_hole(bl_feed_t *f, apr_uint64_t build, const bl_reader_t *r,
+                     const bl_record_t *rec)
 {
-    if (f->cap - f->len < want) {
-        apr_size_t cap = f->cap * 2;
-        char *buf;
-
-        while (cap - f->len < want)
-            cap *= 2;
-        /* The old one stays in the pool: doubling wastes less than it holds,
-         * and only a line longer than all before makes it grow. */
-        buf = apr_palloc(f->pool, cap);
-        memcpy(buf, f->buf, f->len);
-        f->buf = buf;
-        f->cap = cap;
-    }
-    return f->buf + f->len;
-}
-
-static void put_event(bl_feed_t *f, const char *name, bl_stamp_t id,
-                      const char *data, apr_size_t len)
-{
-    char *at = room(f, bl_sse_event_max(strlen(name), len));
-
-    f->len += bl_sse_event(at, name, id, data, len);
-}
-
-/* @return 1: the build is over */
-static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
-{
-    if (BL_REC_IS_LINE(rec)) {
-        char *at = room(f, bl_sse_line_max(&f->style, rec->len));
-
-        f->len += bl_sse_line(at, &f->style, build, rec);
-        return 0;
-    }
-    if (f->spec.build == 0 || (rec->flags & BL_REC_END) == 0) {
-        put_event(f, "build", rec->id, rec->text, rec->len);
-        return 0;
-    }
-    /* Only the last event carries the id: who got the first but not the
-     * second comes back for it. */
-    put_event(f, "build", 0, rec->text, rec->len);
-    put_event(f, "end", rec->id, rec->text, rec->len);
-    return 1;
-}
-
-static void put_gap(bl_feed_t *f, bl_stamp_t after, bl_stamp_t from)
-{
-    char data[96];
-    int n = apr_snprintf(data, sizeof(data),
-                         "{\"after\":\"%" APR_UINT64_T_FMT
-                         "\",\"from\":\"%" APR_UINT64_T_FMT "\"}",
-                         after, from);
-
-    put_event(f, "gap", 0, data, (apr_size_t)n);
+    if (!bl_reader_skipped(r))
+        return;
+    bl_encoder_hole(f->encoder, build, bl_reader_at(r), rec);
+    f->passing = 1;
 }
 
 /* ---- readers -------------------------------------------------------- */
@@ -254,11 +207,20 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
     rv = build_state(&row, f);
     if (rv == APR_SUCCESS)
         rv = bl_reader_name(r, f->spec.build, row.tail, 0);
+    if (APR_STATUS_IS_ENOENT(rv)) {
+        /* It was removed (BuildLogKeep): who was in the middle is told. (In
+         * plain text there are no words for it.) */
+        bl_encoder_gap(f->encoder, bl_reader_at(r), 0);
+        chunk->then = BL_CHUNK_END;
+        return APR_SUCCESS;
+    }
     if (rv != APR_SUCCESS)
         return rv;
-    while (f->len < BL_FEED_CHUNK_BYTES && chunk->then == BL_CHUNK_MORE &&
+    while (bl_encoder_len(f->encoder) < BL_FEED_CHUNK_BYTES &&
+           chunk->then == BL_CHUNK_MORE &&
            bl_reader_peek(&rec, r, BL_STAMP_MAX) != 0) {
-        if (put_record(f, f->spec.build, rec))
+        put_hole(f, f->spec.build, r, rec);
+        if (bl_encoder_record(f->encoder, f->spec.build, rec, 1))
             chunk->then = BL_CHUNK_END;
         bl_reader_take(r);
     }
@@ -340,15 +302,16 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     build = bl_reader_peek(&rec, r, watermark);
     forgotten = bl_table_forgotten(f->table);
     if (begin != 0 && forgotten > begin && forgotten > place->gap_told) {
-        put_gap(f, begin, build != 0 ? rec->id : watermark);
+        bl_encoder_gap(f->encoder, begin, build != 0 ? rec->id : watermark);
         place->gap_told = forgotten;
     }
     else if (unreadable > place->gap_told) {
-        put_gap(f, begin, watermark);
+        bl_encoder_gap(f->encoder, begin, watermark);
         place->gap_told = unreadable;
     }
-    while (build != 0 && f->len < BL_FEED_CHUNK_BYTES) {
-        put_record(f, build, rec);
+    while (build != 0 && bl_encoder_len(f->encoder) < BL_FEED_CHUNK_BYTES) {
+        put_hole(f, build, r, rec);
+        bl_encoder_record(f->encoder, build, rec, 0);
         bl_reader_take(r);
         build = bl_reader_peek(&rec, r, watermark);
     }
@@ -360,6 +323,13 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
 
 /* ---- chunks --------------------------------------------------------- */
 
+static apr_bucket *written(bl_feed_t *f)
+{
+    return apr_bucket_heap_create(bl_encoder_bytes(f->encoder),
+                                  bl_encoder_len(f->encoder), NULL,
+                                  f->buckets);
+}
+
 static kept_chunk_t *chunk_find(bl_feed_t *f, bl_stamp_t from)
 {
     int i, at = f->newest;
@@ -367,7 +337,7 @@ static kept_chunk_t *chunk_find(bl_feed_t *f, bl_stamp_t from)
     for (i = 0; i < CHUNKS; i++) {
         kept_chunk_t *kept = &f->chunks[at];
 
-        if (kept->filled && kept->from == from)
+        if (kept->filled && kept->from == from && !kept->passing)
             return kept;
         at = at == 0 ? CHUNKS - 1 : at - 1;
     }
@@ -385,17 +355,21 @@ static void chunk_keep(bl_feed_t *f, bl_stamp_t from, const bl_chunk_t *chunk)
     kept->from = from;
     kept->chunk = *chunk;
     kept->filled = 1;
+    kept->passing = f->passing;
 }
 
 int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
 {
     bl_table_row_t row;
+    apr_status_t rv;
 
     if (f->spec.build == 0)
         return bl_table_watermark(f->table) > after;
-    /* Who is at the end of what has ended is told to go. */
-    return build_state(&row, f) == APR_SUCCESS &&
-           (row.last_id > after || row.final);
+    rv = build_state(&row, f);
+    /* Who is at the end of what has ended is told to go; also who follows what
+     * was removed. */
+    return APR_STATUS_IS_ENOENT(rv) ||
+           (rv == APR_SUCCESS && (row.last_id > after || row.final));
 }
 
 apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
@@ -403,6 +377,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     kept_chunk_t *kept = chunk_find(f, after);
     apr_status_t rv = APR_SUCCESS;
     place_t *place;
+    apr_size_t len;
 
     if (kept != NULL) {
         *chunk = kept->chunk;
@@ -412,44 +387,38 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
         return APR_EAGAIN;
     place = place_at(f, after);
     memset(chunk, 0, sizeof(*chunk));
-    f->len = 0;
+    bl_encoder_clear(f->encoder);
+    f->passing = 0;
     bl_reader_turn(place->reader);
     if (f->spec.build != 0)
         rv = fill_build(chunk, f, place->reader);
     else
         rv = fill_all(chunk, f, place);
     /* What was read before it went wrong is good. */
-    if (rv == APR_SUCCESS && f->len == 0)
+    len = bl_encoder_len(f->encoder);
+    if (rv == APR_SUCCESS && len == 0)
         rv = bl_reader_status(place->reader);
     if (rv != APR_SUCCESS)
         return rv;
     chunk->to = bl_reader_at(place->reader);
-    if (chunk->to == after && f->len == 0 && chunk->then == BL_CHUNK_MORE)
+    if (chunk->to == after && len == 0 && chunk->then == BL_CHUNK_MORE)
         return APR_EAGAIN;
-    if (f->len > 0)
-        chunk->bucket =
-            apr_bucket_heap_create(f->buf, f->len, NULL, f->buckets);
+    if (len > 0)
+        chunk->bucket = written(f);
     chunk_keep(f, after, chunk);
     return APR_SUCCESS;
 }
 
 apr_bucket *bl_feed_ping(bl_feed_t *f, bl_stamp_t at, apr_time_t now)
 {
-    char data[64] = "{\"time\":\"";
-    apr_size_t len = strlen(data);
-
     if (f->ping != NULL && f->ping_at == at &&
         apr_time_sec(f->ping_time) == apr_time_sec(now))
         return f->ping;
     if (f->ping != NULL)
         apr_bucket_destroy(f->ping);
-    bl_stamp_write(data + len, (bl_stamp_t)now);
-    len += BL_STAMP_TEXT_LEN;
-    data[len++] = '"';
-    data[len++] = '}';
-    f->len = 0;
-    put_event(f, "ping", at, data, len);
-    f->ping = apr_bucket_heap_create(f->buf, f->len, NULL, f->buckets);
+    bl_encoder_clear(f->encoder);
+    bl_encoder_ping(f->encoder, at, now);
+    f->ping = written(f);
     f->ping_at = at;
     f->ping_time = now;
     return f->ping;
@@ -474,12 +443,11 @@ bl_feed_t *bl_feed_create(const bl_feed_spec_t *spec, const char *logs_dir,
     f->logs_dir = logs_dir;
     f->table = table;
     f->buckets = buckets;
-    f->style.format = spec->format;
-    f->style.time_format = f->spec.time_format;
     f->decided = apr_array_make(pool, 16, sizeof(decided_t));
     f->row = -1;
-    f->cap = 2 * BL_FEED_CHUNK_BYTES;
-    f->buf = apr_palloc(pool, f->cap);
+    f->encoder =
+        bl_encoder_create(spec->format, spec->plain, spec->time_format,
+                          2 * BL_FEED_CHUNK_BYTES, pool);
     return f;
 }
 

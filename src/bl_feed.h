@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_feed.h - what viewers see: logs, read from an id on, as SSE bytes
+ * bl_feed.h - what viewers see: logs, read from an id on, as bytes
  *
  * Layer:    2 (actor, pump side).
  * Runs in:  the one thread that made the feed: the pump, or a request thread
@@ -37,8 +37,12 @@ typedef struct bl_feed_t bl_feed_t;
 typedef struct {
     apr_uint64_t build; /* 0: all builds */
     bl_sse_format_e format;
+    /* One build only: lines alone, no events. Nothing else is ever written to
+     * its viewers: no ping, no advice when to come back. */
+    int plain;
     const char *time_format;
     apr_interval_time_t flush; /* shortest time between two writes */
+    /* Also how often it is looked whether viewers are still there. */
     apr_interval_time_t ping;
     /* All builds only: see bl_view.h. */
     const char *view;
@@ -93,7 +97,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *feed,
 int bl_feed_has_more(bl_feed_t *feed, bl_stamp_t after);
 
 /** A ping event with the position in it, shared by all viewers that stand
- * there; the bucket is the feed's. */
+ * there; the bucket is the feed's. Not for a plain feed. */
 apr_bucket *bl_feed_ping(bl_feed_t *feed, bl_stamp_t at, apr_time_t now);
 
 #endif /* BL_FEED_H */

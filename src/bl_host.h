@@ -21,6 +21,7 @@
 
 typedef struct {
     const char *logs_dir;
+    const char *spool_dir;
     const char *home; /* of the user that builds run as */
     bl_table_t *table;
     apr_pollset_t *pollset;
@@ -31,7 +32,8 @@ typedef struct {
     apr_interval_time_t skew;    /* see bl_host_set_now */
     char *read_buf;              /* BL_HOST_READ_BYTES */
     int changed;                 /* something to publish; the loop clears it */
-    apr_array_header_t *keepers; /* pid_t, those that live */
+    int no_holes;                /* logs cannot be shortened: it was said */
+    apr_array_header_t *keepers; /* pid_t, those that live; the historian */
 } bl_host_t;
 
 /* Something in the pollset: the client_data of its descriptor. */
@@ -55,6 +57,7 @@ void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
 /** Put a watch into the pollset, or take it out. */
 void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on);
 
+/** A child that bl_host_end_orphans spares: a keeper, or the historian. */
 void bl_host_add_keeper(bl_host_t *host, pid_t pid);
 void bl_host_forget_keeper(bl_host_t *host, pid_t pid);
 

@@ -86,6 +86,7 @@ static void peer_take(peer_t *peer, const bl_wire_frame_t *frame)
     apr_size_t len = 0;
     bl_order_t *order;
     bl_limits_t limits;
+    bl_cancel_t cancel;
 
     switch (frame->type) {
     case BL_WIRE_ORDER:
@@ -95,6 +96,13 @@ static void peer_take(peer_t *peer, const bl_wire_frame_t *frame)
             return;
         intake->calls.order(intake->calls.baton, order, &reply, &len,
                             peer->pool);
+        peer_answer(peer, reply, len);
+        return;
+    case BL_WIRE_CANCEL:
+        if (bl_wire_cancel_read(&cancel, frame, peer->pool) != APR_SUCCESS)
+            break;
+        intake->calls.cancel(intake->calls.baton, &cancel, &reply, &len,
+                             peer->pool);
         peer_answer(peer, reply, len);
         return;
     case BL_WIRE_LIMITS:

@@ -13,9 +13,17 @@
 #include <apr_strings.h>
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_spool.h"
 /* this side of layer 2 */
 #include "bl_keeper.h"
 #include "bl_output.h"
+
+/* How far a running build is stands in the table so often. */
+#define PROGRESS_TIME apr_time_from_sec(1)
+
+/* A place in the queue that changes more often is told at last. */
+#define POSITION_TIME apr_time_from_sec(1)
 
 typedef enum {
     PHASE_QUEUED,
@@ -42,6 +50,11 @@ struct bl_job_t {
     const char *reason;
     int stopped; /* end and reason are from bl_job_stop */
     const char *final_json;
+    int is_spooled;           /* its order is on disk */
+    apr_uint32_t told;        /* position that the log has */
+    apr_time_t next_position; /* not before: the next one in the log */
+    apr_uint64_t shown_bytes; /* that the table has */
+    apr_time_t next_progress;
 };
 
 /* ---- what the log says ---------------------------------------------- */
@@ -123,14 +136,24 @@ static const char *not_started_reason(const bl_job_t *job, int step,
                         apr_strerror(why, text, sizeof(text)));
 }
 
+static void unspool(bl_job_t *job);
+
 /* ---- the end -------------------------------------------------------- */
 
-/* Everything is said; the job is done when it is also in the file. */
-static void write_end(bl_job_t *job)
+/* Everything is said; the job is done when it is also in the file.
+ * @return 1: call again in the next turn, 0: when due */
+static int write_end(bl_job_t *job)
 {
+    if (job->final_json == NULL) {
+        apr_status_t rv = bl_output_finish(job->output);
+
+        if (rv != APR_SUCCESS)
+            return APR_STATUS_IS_EAGAIN(rv);
+        job->final_json = show(job, BL_REC_END);
+    }
     if (bl_output_first_pending(job->output) != 0 &&
         bl_output_commit(job->output) != APR_SUCCESS)
-        return;
+        return 0;
     if (bl_table_row_set(job->host->table, job->row, 1, job->final_json) !=
         APR_SUCCESS)
         bl_diag(BL_DIAG_ERROR, 0,
@@ -143,12 +166,14 @@ static void write_end(bl_job_t *job)
             bl_build_state_name(job->build->state),
             job->reason != NULL ? ": " : "",
             job->reason != NULL ? job->reason : "");
+    return 0;
 }
 
 static void end_build(bl_job_t *job)
 {
     bl_build_t *build = job->build;
 
+    unspool(job);
     bl_build_move(build, job->end);
     build->reason = job->reason;
     build->step = -1;
@@ -157,8 +182,6 @@ static void end_build(bl_job_t *job)
     bl_output_note(
         job->output, 0,
         bl_job_last_line(build, job->order->messages[job->end], job->pool));
-    bl_output_finish(job->output);
-    job->final_json = show(job, BL_REC_END);
     job->phase = PHASE_WRITING;
     write_end(job);
 }
@@ -273,6 +296,95 @@ static void keeper_ready(void *baton, apr_int16_t events)
     }
 }
 
+/* ---- beginning ------------------------------------------------------ */
+
+/* The default environment, where the order does not say otherwise. */
+static void add_environment(bl_job_t *job)
+{
+    apr_pool_t *p = job->pool;
+    const char *base[] = {
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+        apr_pstrcat(p, "HOME=", job->host->home, NULL),
+        "LANG=C.UTF-8",
+        "CI=true",
+        "FORCE_COLOR=1",
+        apr_psprintf(p, "BUILDLOG_ID=%" APR_UINT64_T_FMT, job->build->id),
+        apr_pstrcat(p, "BUILDLOG_PROJECT=", job->build->project, NULL),
+    };
+    int base_count = (int)(sizeof(base) / sizeof(base[0]));
+    int given = job->order->env_count, count = 0, i, j;
+    const char **env =
+        apr_pcalloc(p, sizeof(char *) * (apr_size_t)(given + base_count));
+
+    for (i = 0; i < base_count; i++) {
+        apr_size_t name = (apr_size_t)(strchr(base[i], '=') + 1 - base[i]);
+
+        for (j = 0; j < given; j++) {
+            if (strncmp(job->order->env[j], base[i], name) == 0)
+                break;
+        }
+        if (j == given)
+            env[count++] = base[i];
+    }
+    for (j = 0; j < given; j++)
+        env[count++] = job->order->env[j];
+    job->order->env = env;
+    job->order->env_count = count;
+}
+
+/* ---- waiting -------------------------------------------------------- */
+
+void bl_job_wait(bl_job_t *job)
+{
+    apr_status_t rv;
+
+    if (job->is_spooled)
+        return;
+    apr_pool_clear(job->scratch);
+    rv = bl_spool_save(job->host->spool_dir, job->build->id, job->order,
+                       job->scratch);
+    if (rv == APR_SUCCESS)
+        job->is_spooled = 1;
+    else
+        bl_diag(BL_DIAG_WARNING, rv,
+                "BL0214 build %" APR_UINT64_T_FMT
+                " would not outlive this runner: its order in %s",
+                job->build->id, job->host->spool_dir);
+}
+
+static void unspool(bl_job_t *job)
+{
+    if (job->is_spooled)
+        bl_spool_remove(job->host->spool_dir, job->build->id, job->pool);
+    job->is_spooled = 0;
+}
+
+void bl_job_set_position(bl_job_t *job, apr_uint32_t position)
+{
+    if (job->build->position == position)
+        return;
+    job->build->position = position;
+    apr_pool_clear(job->scratch);
+    bl_table_row_set(job->host->table, job->row, 0,
+                     bl_build_to_json(job->build, job->scratch));
+}
+
+/* A record in each log of a long queue, each time that a build begins, would
+ * be most of what viewers get.
+ * @return when it is due */
+static apr_time_t tell_position(bl_job_t *job)
+{
+    if (job->build->position == job->told)
+        return job->host->tick + POSITION_TIME;
+    if (job->host->tick >= job->next_position) {
+        show(job, BL_REC_BUILD);
+        bl_output_commit(job->output);
+        job->told = job->build->position;
+        job->next_position = job->host->tick + POSITION_TIME;
+    }
+    return job->next_position;
+}
+
 /* ---- life ----------------------------------------------------------- */
 
 void bl_job_start(bl_job_t *job)
@@ -282,6 +394,8 @@ void bl_job_start(bl_job_t *job)
     apr_status_t rv;
 
     build->position = 0;
+    unspool(job);
+    add_environment(job);
     bl_build_move(build, BL_BUILD_RUNNING);
     build->started = bl_stamp_next(job->host->last_id, job->host->now);
     job->begun = job->host->tick;
@@ -310,17 +424,20 @@ void bl_job_start(bl_job_t *job)
     begin_step(job, 0);
 }
 
-void bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason)
+int bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason)
 {
+    if (job->stopped)
+        return 1;
     /* Once the last step is over its result stands. */
-    if (job->stopped || job->phase >= PHASE_ENDING)
-        return;
+    if (job->phase >= PHASE_ENDING)
+        return 0;
     decide(job, state, apr_pstrdup(job->pool, reason));
     job->stopped = 1;
     if (job->phase == PHASE_QUEUED)
         end_build(job);
     else
         begin_ending(job, BL_KEEPER_END_NOW);
+    return 1;
 }
 
 static const char *duration(apr_interval_time_t time, apr_pool_t *p)
@@ -359,6 +476,19 @@ static apr_time_t check_limits(bl_job_t *job)
     return deadline < idle_deadline ? deadline : idle_deadline;
 }
 
+/* Lines and bytes, for who asks; viewers see the lines themselves. */
+static void show_progress(bl_job_t *job)
+{
+    if (job->build->bytes == job->shown_bytes ||
+        job->host->tick < job->next_progress)
+        return;
+    job->shown_bytes = job->build->bytes;
+    job->next_progress = job->host->tick + PROGRESS_TIME;
+    apr_pool_clear(job->scratch);
+    bl_table_row_set(job->host->table, job->row, 0,
+                     bl_build_to_json(job->build, job->scratch));
+}
+
 apr_time_t bl_job_tick(bl_job_t *job)
 {
     apr_time_t next, limit;
@@ -366,10 +496,19 @@ apr_time_t bl_job_tick(bl_job_t *job)
     if (job->phase == PHASE_DONE)
         return job->host->tick + apr_time_from_sec(60);
     next = bl_output_tick(job->output);
-    if (job->phase == PHASE_WRITING)
-        write_end(job);
+    if (job->phase == PHASE_WRITING && write_end(job))
+        next = job->host->tick;
+    if (job->phase == PHASE_QUEUED) {
+        limit = tell_position(job);
+        next = limit < next ? limit : next;
+    }
+    if (job->phase < PHASE_WRITING && bl_output_record_is_gone(job->output)) {
+        show(job, BL_REC_BUILD);
+        bl_output_commit(job->output);
+    }
     if (job->phase != PHASE_STEPS)
         return next;
+    show_progress(job);
     limit = check_limits(job);
     return limit < next ? limit : next;
 }
@@ -402,40 +541,6 @@ static bl_build_t *make_build(const bl_job_t *job, apr_uint64_t id,
     return build;
 }
 
-/* The default environment, where the order does not say otherwise. */
-static void add_environment(bl_job_t *job)
-{
-    apr_pool_t *p = job->pool;
-    const char *base[] = {
-        "PATH=/usr/local/bin:/usr/bin:/bin",
-        apr_pstrcat(p, "HOME=", job->host->home, NULL),
-        "LANG=C.UTF-8",
-        "CI=true",
-        "FORCE_COLOR=1",
-        apr_psprintf(p, "BUILDLOG_ID=%" APR_UINT64_T_FMT, job->build->id),
-        apr_pstrcat(p, "BUILDLOG_PROJECT=", job->build->project, NULL),
-    };
-    int base_count = (int)(sizeof(base) / sizeof(base[0]));
-    int given = job->order->env_count, count = 0, i, j;
-    const char **env =
-        apr_pcalloc(p, sizeof(char *) * (apr_size_t)(given + base_count));
-
-    for (i = 0; i < base_count; i++) {
-        apr_size_t name = (apr_size_t)(strchr(base[i], '=') + 1 - base[i]);
-
-        for (j = 0; j < given; j++) {
-            if (strncmp(job->order->env[j], base[i], name) == 0)
-                break;
-        }
-        if (j == given)
-            env[count++] = base[i];
-    }
-    for (j = 0; j < given; j++)
-        env[count++] = job->order->env[j];
-    job->order->env = env;
-    job->order->env_count = count;
-}
-
 /* The order stands in a message that is gone when the reply is sent; the
  * message's own writer and reader make the copy. */
 static apr_status_t copy_order(bl_order_t **out, const bl_order_t *order,
@@ -454,11 +559,31 @@ static apr_status_t copy_order(bl_order_t **out, const bl_order_t *order,
     return rv;
 }
 
-apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
-                           const bl_order_t *order, apr_uint32_t position,
-                           apr_pool_t *p)
+/* The log is there: show the build. */
+static apr_status_t job_show_first(bl_job_t *job)
 {
-    const char *json;
+    bl_build_t *build = job->build;
+    const char *json = bl_build_to_json(build, job->pool);
+    apr_status_t rv = APR_ENAMETOOLONG;
+
+    if (strlen(json) + record_growth(build) < BL_TABLE_JSON_MAX)
+        rv = bl_table_row_add(job->host->table, &job->row, build->id,
+                              build->project, json);
+    if (rv != APR_SUCCESS)
+        return rv;
+    bl_output_set_row(job->output, job->row);
+    show(job, BL_REC_BUILD);
+    job->told = build->position;
+    rv = bl_output_commit(job->output);
+    /* A build that cannot be written down is refused, not begun. */
+    if (rv != APR_SUCCESS)
+        bl_table_row_drop(job->host->table, job->row);
+    return rv;
+}
+
+static apr_status_t job_make(bl_job_t **out, bl_host_t *host,
+                             const bl_order_t *order, apr_pool_t *p)
+{
     apr_pool_t *pool;
     bl_job_t *job;
     apr_status_t rv;
@@ -470,31 +595,54 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
     job->host = host;
     rv = copy_order(&job->order, order, pool);
     if (rv != APR_SUCCESS)
-        goto leave;
-    job->build = make_build(job, id, position);
-    add_environment(job);
-    rv = bl_output_create(&job->output, host, job->build, pool);
+        apr_pool_destroy(pool);
+    else
+        *out = job;
+    return rv;
+}
+
+apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
+                           const bl_order_t *order, apr_uint32_t position,
+                           apr_pool_t *p)
+{
+    bl_job_t *job;
+    apr_status_t rv = job_make(&job, host, order, p);
+
     if (rv != APR_SUCCESS)
-        goto leave;
-    json = bl_build_to_json(job->build, pool);
-    rv = APR_ENAMETOOLONG;
-    if (strlen(json) + record_growth(job->build) < BL_TABLE_JSON_MAX)
-        rv = bl_table_row_add(host->table, &job->row, id, job->build->project,
-                              json);
+        return rv;
+    job->build = make_build(job, id, position);
+    rv = bl_output_create(&job->output, host, job->build, job->order->max_log,
+                          job->pool);
     if (rv == APR_SUCCESS) {
-        bl_output_set_row(job->output, job->row);
-        show(job, BL_REC_BUILD);
-        rv = bl_output_commit(job->output);
-        /* A build that cannot be written down is refused, not begun. */
+        rv = job_show_first(job);
         if (rv != APR_SUCCESS)
-            bl_table_row_drop(host->table, job->row);
+            bl_output_discard(job->output);
     }
     if (rv != APR_SUCCESS)
-        bl_output_discard(job->output);
+        bl_job_destroy(&job);
+    else
+        *out = job;
+    return rv;
+}
 
-leave:
+apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
+                           const bl_order_t *order, const bl_build_t *found,
+                           apr_uint32_t position, apr_pool_t *p)
+{
+    bl_job_t *job;
+    apr_status_t rv = job_make(&job, host, order, p);
+
     if (rv != APR_SUCCESS)
-        apr_pool_destroy(pool);
+        return rv;
+    job->build = make_build(job, found->id, position);
+    job->build->created = found->created;
+    job->is_spooled = 1;
+    rv = bl_output_reopen(&job->output, host, job->build, job->order->max_log,
+                          job->pool);
+    if (rv == APR_SUCCESS)
+        rv = job_show_first(job);
+    if (rv != APR_SUCCESS)
+        bl_job_destroy(&job);
     else
         *out = job;
     return rv;
@@ -513,18 +661,6 @@ const bl_build_t *bl_job_build(const bl_job_t *job)
     return job->build;
 }
 
-void bl_job_set_position(bl_job_t *job, apr_uint32_t position)
-{
-    if (job->build->position == position)
-        return;
-    job->build->position = position;
-    /* Only in the table: a record in each log of a long queue, each time that
-     * a build begins, would be most of what viewers get. */
-    apr_pool_clear(job->scratch);
-    bl_table_row_set(job->host->table, job->row, 0,
-                     bl_build_to_json(job->build, job->scratch));
-}
-
 int bl_job_is_queued(const bl_job_t *job)
 {
     return job->phase == PHASE_QUEUED;
@@ -538,4 +674,9 @@ int bl_job_is_done(const bl_job_t *job)
 bl_stamp_t bl_job_first_pending(const bl_job_t *job)
 {
     return bl_output_first_pending(job->output);
+}
+
+bl_stamp_t bl_job_last_id(const bl_job_t *job)
+{
+    return bl_output_last_id(job->output);
 }

@@ -13,8 +13,8 @@
  *        |                                                    |
  *        |                               keeper gone, all read|
  *        +--stop---------------------------------> WRITING <--+
- *                                                     | the end is in the log
- *                                                    DONE
+ *                                                     | its sums are known,
+ * the | end is in the log DONE
  *
  * J1  every build has exactly one final state, and its log ends with it
  * J2  a step's header stands behind all output of the step before
@@ -41,10 +41,25 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
                            const bl_order_t *order, apr_uint32_t position,
                            apr_pool_t *p);
 
+/**
+ * Take up a build that has waited under an earlier runner.
+ *
+ * @param order  as it was given; copied
+ * @param found  its record, out of its log; copied
+ * @return as bl_job_create; the log is as it was when it is not APR_SUCCESS
+ */
+apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
+                           const bl_order_t *order, const bl_build_t *found,
+                           apr_uint32_t position, apr_pool_t *p);
+
 /** The build's record; the job changes it. */
 const bl_build_t *bl_job_build(const bl_job_t *job);
 
-/** The place in the queue, from 1: shown in the table. */
+/** It cannot begin now: keep its order on disk until it does. */
+void bl_job_wait(bl_job_t *job);
+
+/** The place in the queue, from 1: shown in the table at once, and told to
+ * viewers once a second at most. */
 void bl_job_set_position(bl_job_t *job, apr_uint32_t position);
 
 /** Leave the queue: fork the keeper, begin the first step. */
@@ -55,14 +70,18 @@ void bl_job_start(bl_job_t *job);
  *
  * @param state   BL_BUILD_CANCELLED or BL_BUILD_TIMED_OUT
  * @param reason  for people; copied
+ * @return 0: its result stands already
  */
-void bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason);
+int bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason);
 
 int bl_job_is_queued(const bl_job_t *job);
 int bl_job_is_done(const bl_job_t *job);
 
 /** Id of the first record that waits to be written; 0: none waits. */
 bl_stamp_t bl_job_first_pending(const bl_job_t *job);
+
+/** Id of the last record in its log. */
+bl_stamp_t bl_job_last_id(const bl_job_t *job);
 
 /** Do what is due at host->now.
  * @return when to be called next at the latest */

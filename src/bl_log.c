@@ -6,15 +6,20 @@
  *               build 42 is <dir>/42.log
  * INVARIANTS    G1 only the runner writes; a log never shrinks below its tail
  *               G2 ids grow strictly within a log
- *               G3 bytes before the tail are whole records
- *               G4 a batch is in the file whole, or not at all
+ *               G3 bytes before the tail are whole records, and NULs between
+ *                  two of them
+ *               G4 a batch is in the file whole, or not at all (half a note
+ *                  of a hole is a part of the hole, see bl_cursor.c)
  * DIAGNOSTICS   every I/O failure is returned, none is logged here
- * LIMITS        local file systems only (readers rely on ordered writes)
+ * LIMITS        local file systems only (readers rely on ordered writes).
+ * Holes: those of ext4, XFS, btrfs, tmpfs and others that know
+ *               FALLOC_FL_PUNCH_HOLE
  */
 #include "bl_log.h"
 
 /* libc */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +32,9 @@
 
 /* What one read of a pipe usually becomes; grows when lines are short. */
 #define BATCH_START_BYTES (256 * 1024)
+
+/* Longest note of a hole, as a record. */
+#define NOTE_BYTES 512
 
 struct bl_log_t {
     apr_pool_t *pool;
@@ -101,36 +109,90 @@ static apr_status_t cut_torn(bl_log_t *log)
     return rv;
 }
 
-apr_status_t bl_log_commit(bl_log_t *log)
+static apr_status_t write_whole(int fd, const char *bytes, apr_size_t len)
 {
-    apr_size_t done = 0;
-    apr_status_t rv;
-
-    if (log->batch_len > 0 && log->torn) {
-        rv = cut_torn(log);
-        if (rv != APR_SUCCESS)
-            return rv;
-    }
-    while (done < log->batch_len) {
-        apr_ssize_t n =
-            log_write(log->fd, log->batch + done, log->batch_len - done);
+    while (len > 0) {
+        apr_ssize_t n = log_write(fd, bytes, len);
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0) {
-            rv = n < 0 ? APR_FROM_OS_ERROR(errno) : APR_ENOSPC;
-            /* The next try writes all again. */
-            cut_torn(log);
-            return rv;
-        }
-        done += (apr_size_t)n;
-    }
-    if (done > 0) {
-        log->tail += (apr_off_t)done;
-        log->last_id = log->batch_id;
-        log->batch_len = 0;
+        if (n <= 0)
+            return n < 0 ? APR_FROM_OS_ERROR(errno) : APR_ENOSPC;
+        bytes += n;
+        len -= (apr_size_t)n;
     }
     return APR_SUCCESS;
+}
+
+apr_status_t bl_log_commit(bl_log_t *log)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (log->batch_len == 0)
+        return APR_SUCCESS;
+    if (log->torn)
+        rv = cut_torn(log);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = write_whole(log->fd, log->batch, log->batch_len);
+    if (rv != APR_SUCCESS) {
+        /* The next try writes all again. */
+        cut_torn(log);
+        return rv;
+    }
+    log->tail += (apr_off_t)log->batch_len;
+    log->last_id = log->batch_id;
+    log->batch_len = 0;
+    return APR_SUCCESS;
+}
+
+/* ---- holes ---------------------------------------------------------- */
+
+apr_status_t bl_log_punch(bl_log_t *log, const bl_hole_t *hole)
+{
+    int done;
+
+    do {
+        done = fallocate(log->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         hole->from, hole->to - hole->from);
+    } while (done != 0 && errno == EINTR);
+    if (done == 0)
+        return APR_SUCCESS;
+    return errno == EOPNOTSUPP || errno == ENOSYS ? APR_ENOTIMPL
+                                                  : APR_FROM_OS_ERROR(errno);
+}
+
+/* While a descriptor appends, all its writes do, wherever they are to go. */
+static apr_status_t set_append(int fd, int on)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    flags = on ? flags | O_APPEND : flags & ~O_APPEND;
+    return fcntl(fd, F_SETFL, flags) == 0 ? APR_SUCCESS
+                                          : APR_FROM_OS_ERROR(errno);
+}
+
+apr_status_t bl_log_fill(bl_log_t *log, const bl_hole_t *hole,
+                         const bl_record_t *note)
+{
+    char line[NOTE_BYTES];
+    apr_size_t len;
+    apr_status_t rv;
+
+    if (note->len + BL_REC_OVERHEAD > sizeof(line))
+        return APR_EINVAL;
+    len = bl_record_encode(line, note);
+    if (hole->from + (apr_off_t)len > hole->to)
+        return APR_EINVAL;
+    rv = set_append(log->fd, 0);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (lseek(log->fd, hole->from, SEEK_SET) == (off_t)-1)
+        rv = APR_FROM_OS_ERROR(errno);
+    else
+        rv = write_whole(log->fd, line, len);
+    set_append(log->fd, 1);
+    return rv;
 }
 
 int bl_log_pending(const bl_log_t *log)
@@ -141,6 +203,11 @@ int bl_log_pending(const bl_log_t *log)
 apr_off_t bl_log_tail(const bl_log_t *log)
 {
     return log->tail;
+}
+
+apr_off_t bl_log_end(const bl_log_t *log)
+{
+    return log->tail + (apr_off_t)log->batch_len;
 }
 
 bl_stamp_t bl_log_last_id(const bl_log_t *log)

@@ -14,6 +14,15 @@
  *
  *      0              cursor            tail (published)      end of file
  *      |---- records ---|---- to send ----|-- maybe unfinished --|
+ *
+ * A log that grows too long gets a hole: bytes between two records are given
+ * back to the disk, and read as NUL from then on. No record has a NUL, and no
+ * offset changes. The hole may grow at its end while others read. When no more
+ * comes, a note at its beginning says what was there (BL_REC_GAP).
+ *
+ *      0             from               to                   tail
+ *      |-- records ---|....... hole .....|----- records ------|
+ *      |-- records ---|note|.............|----- records ------|
  */
 #ifndef BL_LOG_H
 #define BL_LOG_H
@@ -26,6 +35,12 @@
 
 typedef struct bl_log_t bl_log_t;
 typedef struct bl_cursor_t bl_cursor_t;
+
+/* In bytes of the file; both are between two records. */
+typedef struct {
+    apr_off_t from;
+    apr_off_t to;
+} bl_hole_t;
 
 /* ---- writer (runner) ------------------------------------------------ */
 
@@ -59,11 +74,32 @@ void bl_log_add(bl_log_t *log, const bl_record_t *rec);
  */
 apr_status_t bl_log_commit(bl_log_t *log);
 
+/**
+ * Give what stands in a part of the log back to the disk.
+ *
+ * @param hole  below the tail; it may begin where one before it began
+ * @return APR_SUCCESS; APR_ENOTIMPL: the file system cannot; an I/O status
+ */
+apr_status_t bl_log_punch(bl_log_t *log, const bl_hole_t *hole);
+
+/**
+ * Write a record at the beginning of a hole. On failure the hole is one still,
+ * also if half a note stands there: try again later.
+ *
+ * @param note  with BL_REC_GAP; its id between those around the hole
+ * @return APR_SUCCESS; APR_EINVAL: it does not fit; an I/O status
+ */
+apr_status_t bl_log_fill(bl_log_t *log, const bl_hole_t *hole,
+                         const bl_record_t *note);
+
 /** Is there anything that was added and not committed? */
 int bl_log_pending(const bl_log_t *log);
 
 /** Bytes committed. */
 apr_off_t bl_log_tail(const bl_log_t *log);
+
+/** Where the next record that is added will begin. */
+apr_off_t bl_log_end(const bl_log_t *log);
 
 /** Id of the last record committed; 0: none. */
 bl_stamp_t bl_log_last_id(const bl_log_t *log);
@@ -113,12 +149,24 @@ apr_status_t bl_cursor_seek_tail(bl_stamp_t *after, bl_cursor_t *c,
  */
 apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 
+/**
+ * Does the record that was read last stand behind a hole that nobody has told
+ * of? Its note has, if the cursor came to the hole from there: it has read the
+ * note, or bl_cursor_seek was given its id.
+ *
+ * @return NULL: no. As much of it as the cursor passed; valid as the text is
+ */
+const bl_hole_t *bl_cursor_skipped(const bl_cursor_t *c);
+
 /** Read the last record below the tail; the cursor is right behind it, at 0
  * if there is none. @return APR_SUCCESS; APR_EOF: none */
 apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 
 /** Where the cursor stands, in bytes. */
 apr_off_t bl_cursor_offset(const bl_cursor_t *c);
+
+/** Stand there again: at 0, or where bl_cursor_offset said. */
+void bl_cursor_set(bl_cursor_t *c, apr_off_t offset);
 
 void bl_cursor_close(bl_cursor_t **c);
 

@@ -15,6 +15,8 @@
 #include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
+/* this side of layer 2 */
+#include "bl_trim.h"
 
 /* A line that is not complete is shown as a piece after so long. */
 #define PIECE_TIME apr_time_from_msec(100)
@@ -47,7 +49,9 @@ struct bl_output_t {
     bl_host_t *host;
     bl_build_t *build;
     bl_log_t *log;
-    bl_tally_t *tally;
+    bl_tally_t *tally; /* of all that came */
+    bl_trim_t *trim;
+    apr_off_t record_at; /* the build's record, as it was put last */
     int row;
     stream_t streams[STREAMS];
     bl_lines_t *notes; /* cleans and cuts the texts of notes */
@@ -65,6 +69,7 @@ static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
 {
     bl_record_t rec;
 
+    bl_trim_next(o->trim, o->tally);
     o->host->last_id = bl_stamp_next(o->host->last_id, o->host->now);
     rec.id = o->host->last_id;
     rec.stream = stream;
@@ -106,12 +111,13 @@ void bl_output_note(bl_output_t *o, unsigned step, const char *text)
 
 void bl_output_record(bl_output_t *o, unsigned flags, const char *json)
 {
+    o->record_at = bl_log_end(o->log);
     put(o, BL_STDOUT, BL_REC_NOTE | flags, 0, json, strlen(json));
 }
 
-void bl_output_finish(bl_output_t *o)
+int bl_output_record_is_gone(const bl_output_t *o)
 {
-    bl_tally_finish(o->tally, o->build, o->pool);
+    return bl_trim_took(o->trim, o->record_at);
 }
 
 static void set_reading(bl_output_t *o, int on)
@@ -142,6 +148,7 @@ apr_status_t bl_output_commit(bl_output_t *o)
 
     if (o->first_pending == 0)
         return APR_SUCCESS;
+    bl_trim_shorten(o->trim);
     rv = bl_log_commit(o->log);
     if (rv != APR_SUCCESS) {
         commit_failed(o, rv);
@@ -160,6 +167,21 @@ apr_status_t bl_output_commit(bl_output_t *o)
                          bl_log_last_id(o->log));
     o->host->changed = 1;
     return APR_SUCCESS;
+}
+
+apr_status_t bl_output_finish(bl_output_t *o)
+{
+    apr_status_t rv;
+
+    if (bl_trim_is_shorter(o->trim)) {
+        rv = bl_output_commit(o);
+        if (rv != APR_SUCCESS)
+            return rv;
+    }
+    rv = bl_trim_settle(o->trim, o->tally);
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv))
+        commit_failed(o, rv);
+    return rv;
 }
 
 /* ---- out of the pipes ----------------------------------------------- */
@@ -291,6 +313,11 @@ apr_time_t bl_output_last_read(const bl_output_t *o)
     return o->last_read;
 }
 
+bl_stamp_t bl_output_last_id(const bl_output_t *o)
+{
+    return bl_log_last_id(o->log);
+}
+
 bl_stamp_t bl_output_first_pending(const bl_output_t *o)
 {
     return o->first_pending;
@@ -306,8 +333,9 @@ static apr_status_t close_log(void *baton)
     return APR_SUCCESS;
 }
 
-apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
-                              bl_build_t *build, apr_pool_t *p)
+static apr_status_t begin(bl_output_t **out, bl_host_t *host,
+                          bl_build_t *build, apr_int64_t max_log, int again,
+                          apr_pool_t *p)
 {
     bl_output_t *o = apr_pcalloc(p, sizeof(*o));
     int i;
@@ -318,9 +346,11 @@ apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
     o->build = build;
     o->row = -1;
     o->tally = bl_tally_create(p);
-    rv = bl_log_create(&o->log, host->logs_dir, build->id, p);
+    rv = again ? bl_log_reopen(&o->log, host->logs_dir, build->id, p)
+               : bl_log_create(&o->log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;
+    o->trim = bl_trim_create(host, build, o->log, max_log, p);
     for (i = 0; i < STREAMS; i++) {
         stream_t *s = &o->streams[i];
 
@@ -332,6 +362,20 @@ apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
     apr_pool_cleanup_register(p, o, close_log, apr_pool_cleanup_null);
     *out = o;
     return APR_SUCCESS;
+}
+
+apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_int64_t max_log,
+                              apr_pool_t *p)
+{
+    return begin(out, host, build, max_log, 0, p);
+}
+
+apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_int64_t max_log,
+                              apr_pool_t *p)
+{
+    return begin(out, host, build, max_log, 1, p);
 }
 
 void bl_output_set_row(bl_output_t *o, int row)

@@ -6,7 +6,7 @@
  * Runs in:  runner, its only thread.
  * Owns:     the build's log, the reading of its pipes, ids, the counts of
  *           lines and bytes.
- * Not here: states and steps (bl_job).
+ * Not here: states and steps (bl_job), the limit of the log (bl_trim).
  *
  * O1  while the log cannot be written nothing is read: the build waits in its
  *     own write(2), and no line is lost
@@ -28,11 +28,21 @@ typedef struct bl_output_t bl_output_t;
 /**
  * Create the log of a build; nothing is in it yet.
  *
- * @param build  its lines and bytes are counted here; outlives the output
+ * @param build    its lines and bytes are counted here; outlives the output
+ * @param max_log  bytes of the log: beyond it the middle is left out
  * @return APR_SUCCESS; APR_EEXIST: the id is taken; an I/O status
  */
 apr_status_t bl_output_create(bl_output_t **out, bl_host_t *host,
-                              bl_build_t *build, apr_pool_t *p);
+                              bl_build_t *build, apr_int64_t max_log,
+                              apr_pool_t *p);
+
+/**
+ * Go on with the log of a build that has waited under an earlier runner: there
+ * is no line in it yet.
+ */
+apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
+                              bl_build_t *build, apr_int64_t max_log,
+                              apr_pool_t *p);
 
 /** The row of the table that shows how far the log may be read. */
 void bl_output_set_row(bl_output_t *output, int row);
@@ -46,8 +56,18 @@ void bl_output_note(bl_output_t *output, unsigned step, const char *text);
 /** Put the build's record; flags: BL_REC_BUILD or BL_REC_END. */
 void bl_output_record(bl_output_t *output, unsigned flags, const char *json);
 
-/** No more lines come: set the digest of the log in the build's record. */
-void bl_output_finish(bl_output_t *output);
+/** Was the build's record as it was put last left out of the log? Then it is
+ * time to put it again: it is what a viewer, or the next runner, goes by. */
+int bl_output_record_is_gone(const bl_output_t *output);
+
+/**
+ * No more lines come: set what the log amounts to in the build's record. If
+ * something was left out this takes some turns, and what was put is written.
+ *
+ * @return APR_SUCCESS; APR_EAGAIN: call again in the next turn; an I/O status,
+ *         said as that of bl_output_commit: call again later
+ */
+apr_status_t bl_output_finish(bl_output_t *output);
 
 /** Write what was put, and publish it. On failure it is said once, reading
  * stops, and bl_output_tick tries again. */
@@ -66,6 +86,9 @@ apr_time_t bl_output_tick(bl_output_t *output);
 /** When something was read last (host->tick), or could have been had the log
  * taken it; 0: never. */
 apr_time_t bl_output_last_read(const bl_output_t *output);
+
+/** Id of the last record in the log. */
+bl_stamp_t bl_output_last_id(const bl_output_t *output);
 
 /** Id of the first record that waits to be written; 0: none. */
 bl_stamp_t bl_output_first_pending(const bl_output_t *output);

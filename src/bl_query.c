@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_query.c - the query of a stream: which feed, from where on
+ * bl_query.c - the queries: of a stream, of a download
  */
 #include "bl_query.h"
 
@@ -12,7 +12,7 @@
 #include "bl_api.h"
 
 /* "a=1&b=2" into a table; the last of several equal names counts. */
-static apr_status_t split(apr_table_t *out, request_rec *r)
+apr_status_t bl_query_split(apr_table_t *out, request_rec *r)
 {
     char *text, *field, *rest;
 
@@ -33,6 +33,41 @@ static apr_status_t split(apr_table_t *out, request_rec *r)
     return APR_SUCCESS;
 }
 
+static apr_status_t refuse(const char **detail, const char *what)
+{
+    *detail = what;
+    return APR_EGENERAL;
+}
+
+static apr_status_t read_fields(apr_table_t **out, const char **detail,
+                                request_rec *r)
+{
+    *out = apr_table_make(r->pool, 8);
+    if (bl_query_split(*out, r) == APR_SUCCESS)
+        return APR_SUCCESS;
+    return refuse(detail, "The query is not encoded as it must be.");
+}
+
+/* @param otherwise  when the query says nothing */
+static apr_status_t read_format(bl_sse_format_e *out, const char **detail,
+                                const apr_table_t *query,
+                                bl_sse_format_e otherwise)
+{
+    const char *format = apr_table_get(query, "format");
+
+    if (format == NULL)
+        *out = otherwise;
+    else if (strcmp(format, "json") == 0)
+        *out = BL_SSE_JSON;
+    else if (strcmp(format, "text") == 0)
+        *out = BL_SSE_TEXT;
+    else
+        return refuse(detail, "format must be text or json.");
+    return APR_SUCCESS;
+}
+
+/* ---- of a stream ---------------------------------------------------- */
+
 static const char *last_event_id(request_rec *r, const apr_table_t *query)
 {
     const char *id = apr_table_get(r->headers_in, "Last-Event-ID");
@@ -50,10 +85,9 @@ static apr_status_t read_from(bl_query_t *out, const char **detail,
     bl_from_e what;
 
     if (bl_sse_from_read(&what, &out->after, from, strlen(from)) !=
-        APR_SUCCESS) {
-        *detail = "from must be start, tail or the id of an event.";
-        return APR_EGENERAL;
-    }
+        APR_SUCCESS)
+        return refuse(detail,
+                      "from must be start, tail or the id of an event.");
     out->want = what == BL_FROM_START  ? BL_WANT_START
                 : what == BL_FROM_TAIL ? BL_WANT_TAIL
                                        : BL_WANT_AFTER;
@@ -80,12 +114,12 @@ static apr_status_t read_place(bl_query_t *out, const char **detail,
     if (tail == NULL)
         return APR_SUCCESS;
     lines = bl_api_read_number(tail);
-    if ((lines == 0 && strcmp(tail, "0") != 0) || lines > BL_QUERY_TAIL_MOST) {
-        *detail = apr_psprintf(r->pool,
-                               "tail must be a number of lines, %d at most.",
-                               BL_QUERY_TAIL_MOST);
-        return APR_EGENERAL;
-    }
+    if ((lines == 0 && strcmp(tail, "0") != 0) || lines > BL_QUERY_TAIL_MOST)
+        return refuse(detail,
+                      apr_psprintf(r->pool,
+                                   "tail must be a number of lines, %d at "
+                                   "most.",
+                                   BL_QUERY_TAIL_MOST));
     out->want = BL_WANT_TAIL;
     out->tail = (apr_uint32_t)lines;
     return APR_SUCCESS;
@@ -94,30 +128,41 @@ static apr_status_t read_place(bl_query_t *out, const char **detail,
 apr_status_t bl_query_read(bl_query_t *out, const char **detail,
                            request_rec *r)
 {
-    apr_table_t *query = apr_table_make(r->pool, 8);
-    const char *build, *format;
+    apr_table_t *query;
+    const char *build;
 
     memset(out, 0, sizeof(*out));
-    if (split(query, r) != APR_SUCCESS) {
-        *detail = "The query is not encoded as it must be.";
+    if (read_fields(&query, detail, r) != APR_SUCCESS)
         return APR_EGENERAL;
-    }
     build = apr_table_get(query, "build");
     if (build != NULL) {
         out->build = bl_api_read_number(build);
-        if (out->build == 0) {
-            *detail = "build must be the number of a build.";
-            return APR_EGENERAL;
-        }
+        if (out->build == 0)
+            return refuse(detail, "build must be the number of a build.");
     }
-    format = apr_table_get(query, "format");
-    if (format != NULL && strcmp(format, "json") == 0)
-        out->format = BL_SSE_JSON;
-    else if (format == NULL || strcmp(format, "text") == 0)
-        out->format = BL_SSE_TEXT;
-    else {
-        *detail = "format must be text or json.";
+    if (read_format(&out->format, detail, query, BL_SSE_TEXT) != APR_SUCCESS)
         return APR_EGENERAL;
-    }
     return read_place(out, detail, query, r);
+}
+
+/* ---- of a download -------------------------------------------------- */
+
+apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
+                               request_rec *r)
+{
+    apr_table_t *query;
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+    const char *follow;
+    int accepts_json = accept != NULL &&
+                       ap_strcasestr(accept, "application/x-ndjson") != NULL;
+
+    memset(out, 0, sizeof(*out));
+    if (read_fields(&query, detail, r) != APR_SUCCESS)
+        return APR_EGENERAL;
+    follow = apr_table_get(query, "follow");
+    if (follow != NULL && strcmp(follow, "0") != 0 && strcmp(follow, "1") != 0)
+        return refuse(detail, "follow must be 1 or 0.");
+    out->follow = follow != NULL && *follow == '1';
+    return read_format(&out->format, detail, query,
+                       accepts_json ? BL_SSE_JSON : BL_SSE_TEXT);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_query.h - the query of a stream: which feed, from where on
+ * bl_query.h - the queries: of a stream, of a download
  *
  * Layer:    3 (httpd glue).
  * Runs in:  request threads.
- * Owns:     the names and checks of a stream's parameters.
+ * Owns:     the names and checks of their parameters.
  */
 #ifndef BL_QUERY_H
 #define BL_QUERY_H
 
 #include "httpd.h"
+
+#include <apr_tables.h>
 
 #include "bl_sse.h"
 
@@ -29,6 +31,10 @@ typedef struct {
     apr_uint32_t tail;
 } bl_query_t;
 
+/** The fields of a request's query, decoded; the last of several equal names
+ * counts. @return APR_EGENERAL: it is not encoded as it must be */
+apr_status_t bl_query_split(apr_table_t *out, request_rec *r);
+
 /** Most lines that tail= may ask for. */
 #define BL_QUERY_TAIL_MOST 100000
 
@@ -42,5 +48,21 @@ typedef struct {
  */
 apr_status_t bl_query_read(bl_query_t *out, const char **detail,
                            request_rec *r);
+
+/* Of a log as a document. */
+typedef struct {
+    bl_sse_format_e format;
+    int follow; /* until the build ends */
+} bl_query_log_t;
+
+/**
+ * Read the query of a download. What the query says of the format wins over
+ * the Accept header.
+ *
+ * @param detail  on failure what was wrong and what is allowed
+ * @return APR_SUCCESS; APR_EGENERAL
+ */
+apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
+                               request_rec *r);
 
 #endif /* BL_QUERY_H */

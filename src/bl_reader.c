@@ -20,7 +20,8 @@ typedef struct {
     apr_off_t tail;
     int final;
     int named;      /* in this turn */
-    int has_record; /* record is the next one */
+    int has_record; /* record is the next one... */
+    int skipped;    /* ...and stands behind a hole */
     bl_record_t record;
 } source_t;
 
@@ -66,8 +67,12 @@ static int source_peek(bl_reader_t *r, source_t *s)
                 r->status = rv;
             return 0;
         }
+        s->skipped |= bl_cursor_skipped(s->cursor) != NULL;
         /* A damaged log may go back in its ids: nothing comes twice. */
         s->has_record = s->record.id > r->at;
+        /* The note of a hole came too late to tell of it. */
+        if (!s->has_record && (s->record.flags & BL_REC_GAP) != 0)
+            s->skipped = 1;
     }
     return 1;
 }
@@ -183,9 +188,15 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
     return best->build;
 }
 
+int bl_reader_skipped(const bl_reader_t *r)
+{
+    return r->peeked != NULL && r->peeked->skipped;
+}
+
 void bl_reader_take(bl_reader_t *r)
 {
     r->at = r->peeked->record.id;
     r->peeked->has_record = 0;
+    r->peeked->skipped = 0;
     r->peeked = NULL;
 }

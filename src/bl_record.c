@@ -13,8 +13,8 @@
 /* system */
 #include <string.h>
 
-/* The longest tags that encode writes: "F:note:cr:build:end:s999". */
-#define TAGS_MAX 24
+/* The longest tags that encode writes: "F:note:cr:build:end:gap:s999". */
+#define TAGS_MAX 28
 
 /* Both have the length of the other: a stream and its two blanks. */
 #define STREAM_LEN 8
@@ -28,10 +28,9 @@ static const struct {
     const char *name;
     apr_size_t len;
 } tags[] = {
-    {BL_REC_NOTE, "note", 4},
-    {BL_REC_CR, "cr", 2},
-    {BL_REC_BUILD, "build", 5},
-    {BL_REC_END, "end", 3},
+    {BL_REC_NOTE, "note", 4},   {BL_REC_CR, "cr", 2},
+    {BL_REC_BUILD, "build", 5}, {BL_REC_END, "end", 3},
+    {BL_REC_GAP, "gap", 3},
 };
 
 #define TAG_COUNT (sizeof(tags) / sizeof(tags[0]))

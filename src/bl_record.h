@@ -19,6 +19,7 @@
  *             each change of state or step (always with note)
  *     end     the last record of a log; the text is the final build record
  *             (always with note)
+ *     gap     a note that stands for what was left out right behind it
  *     sN      a note that begins step N, counted from 1
  *
  * R1  the text is UTF-8 without NUL, CR and LF; it may be empty
@@ -38,6 +39,7 @@ typedef enum { BL_STDOUT, BL_STDERR } bl_stream_e;
 #define BL_REC_CR 0x04u
 #define BL_REC_BUILD 0x08u
 #define BL_REC_END 0x10u
+#define BL_REC_GAP 0x20u
 
 typedef struct {
     bl_stamp_t id;

@@ -14,17 +14,33 @@
 /* layer 0 */
 #include "bl_build.h"
 #include "bl_diag.h"
+#include "bl_middle.h"
 #include "bl_tally.h"
 /* layer 1 */
 #include "bl_log.h"
+#include "bl_spool.h"
 /* this side of layer 2 */
 #include "bl_job.h"
+
+/* A hole with less room than a note takes is none that a runner made. */
+#define NOTE_ROOM 256
+
+/* Processes of a build that was lost longer ago are not looked for: each
+ * runner since has done it. */
+#define LOST_TIME apr_time_from_sec(3600)
 
 typedef struct {
     apr_off_t tail;
     bl_stamp_t last_id;
     const char *end; /* JSON of the final record; NULL: the log has no end */
 } found_t;
+
+typedef struct {
+    bl_recovered_t *out;
+    bl_host_t *host;
+    apr_pool_t *pool; /* of what is left to do */
+    int again;        /* orders that nobody waits for are cleared away */
+} recovery_t;
 
 static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
                          apr_pool_t *p)
@@ -51,11 +67,41 @@ static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
     return rv == APR_EOF ? APR_SUCCESS : rv;
 }
 
+/* What was left out of a log, and the note that its runner did not come to
+ * write; len 0: nothing. */
+typedef struct {
+    bl_hole_t hole;
+    bl_record_t note;
+} missing_t;
+
+/* A record was read. @return 1: a hole without a note stands before it */
+static int find_missing(missing_t *missing, const bl_cursor_t *cursor,
+                        bl_stamp_t before, const bl_record_t *rec,
+                        apr_pool_t *p)
+{
+    const bl_hole_t *hole = bl_cursor_skipped(cursor);
+    bl_record_t *note = &missing->note;
+
+    /* There is one at most. NULs without room for a note are damage. */
+    if (hole == NULL || note->len != 0 || rec->id < before + 2 ||
+        hole->to - hole->from < NOTE_ROOM)
+        return 0;
+    missing->hole = *hole;
+    note->id = before + 1;
+    note->stream = BL_STDOUT;
+    note->flags = BL_REC_NOTE | BL_REC_GAP;
+    note->text = bl_middle_text_of(hole->to - hole->from, p);
+    note->len = strlen(note->text);
+    return 1;
+}
+
 /* The build as its log tells it: the last record of it, and its lines. */
 static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
-                           const char *dir, apr_uint64_t number, apr_pool_t *p)
+                           missing_t *missing, const char *dir,
+                           apr_uint64_t number, apr_pool_t *p)
 {
     bl_build_t *build = NULL;
+    bl_stamp_t before = 0;
     bl_cursor_t *cursor;
     bl_record_t rec;
     apr_off_t size;
@@ -69,6 +115,9 @@ static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
         rv = bl_cursor_next(&rec, cursor, size);
         if (rv != APR_SUCCESS)
             break;
+        if (find_missing(missing, cursor, before, &rec, p))
+            bl_tally_add(tally, &missing->note);
+        before = rec.id;
         bl_tally_add(tally, &rec);
         if ((rec.flags & BL_REC_BUILD) != 0)
             bl_build_from_json(&build, rec.text, rec.len, p);
@@ -100,22 +149,25 @@ static void put(bl_host_t *host, bl_log_t *log, bl_tally_t *tally,
 
 /* Write the end that a build did not live to see. */
 static apr_status_t end_lost(found_t *found, bl_host_t *host,
-                             apr_uint64_t number, apr_pool_t *p)
+                             bl_build_t *build, bl_tally_t *tally,
+                             const missing_t *missing, apr_pool_t *p)
 {
-    bl_tally_t *tally = bl_tally_create(p);
-    bl_build_t *build;
     bl_log_t *log;
     apr_status_t rv;
 
-    rv = replay(&build, tally, host->logs_dir, number, p);
-    if (rv != APR_SUCCESS)
-        return rv;
     rv = bl_build_move(build, BL_BUILD_LOST);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = bl_log_reopen(&log, host->logs_dir, number, p);
+    rv = bl_log_reopen(&log, host->logs_dir, build->id, p);
     if (rv != APR_SUCCESS)
         return rv;
+    if (missing->note.len > 0) {
+        rv = bl_log_fill(log, &missing->hole, &missing->note);
+        if (rv != APR_SUCCESS) {
+            bl_log_close(&log);
+            return rv;
+        }
+    }
     build->reason = build->started != 0
                         ? "the runner ended while it was running"
                         : "the runner ended while it was waiting";
@@ -131,11 +183,74 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
         found->tail = bl_log_tail(log);
         found->last_id = bl_log_last_id(log);
         bl_diag(BL_DIAG_WARNING, 0,
-                "BL0230 build %" APR_UINT64_T_FMT " of %s is lost: %s", number,
-                build->project, build->reason);
+                "BL0230 build %" APR_UINT64_T_FMT " of %s is lost: %s",
+                build->id, build->project, build->reason);
     }
     bl_log_close(&log);
     return rv;
+}
+
+/* Did it wait, and is its order there? Then nothing is lost. */
+static int waits(recovery_t *r, const bl_build_t *build)
+{
+    bl_order_t *order;
+    bl_found_t *found;
+
+    if (build->state != BL_BUILD_QUEUED || r->again ||
+        bl_spool_load(&order, r->host->spool_dir, build->id, r->pool) !=
+            APR_SUCCESS)
+        return 0;
+    found = apr_array_push(r->out->waiting);
+    found->build = bl_build_copy(build, r->pool);
+    found->order = order;
+    return 1;
+}
+
+/* Once each: it may be tried again and again to end its log. */
+static void add_lost(recovery_t *r, const bl_build_t *build)
+{
+    apr_array_header_t *lost = r->out->lost;
+    int i;
+
+    for (i = 0; i < lost->nelts; i++) {
+        if (APR_ARRAY_IDX(lost, i, const bl_build_t *)->id == build->id)
+            return;
+    }
+    APR_ARRAY_PUSH(lost, const bl_build_t *) = bl_build_copy(build, r->pool);
+}
+
+/* The runner that ended this log may have been killed before nothing of the
+ * build ran any more. */
+static void look_if_lost(recovery_t *r, const found_t *found, apr_pool_t *p)
+{
+    bl_build_t *build;
+
+    if ((apr_time_t)found->last_id + LOST_TIME < r->host->now)
+        return;
+    if (bl_build_from_json(&build, found->end, strlen(found->end), p) ==
+            APR_SUCCESS &&
+        build->state == BL_BUILD_LOST && build->started != 0)
+        add_lost(r, build);
+}
+
+/* A log without an end. @return APR_SUCCESS with found->end NULL: it waits */
+static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
+                           apr_pool_t *p)
+{
+    bl_tally_t *tally = bl_tally_create(p);
+    missing_t missing;
+    bl_build_t *build;
+    apr_status_t rv;
+
+    memset(&missing, 0, sizeof(missing));
+    rv = replay(&build, tally, &missing, r->host->logs_dir, number, p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (waits(r, build))
+        return APR_SUCCESS;
+    if (build->state == BL_BUILD_RUNNING)
+        add_lost(r, build);
+    return end_lost(found, r->host, build, tally, &missing, p);
 }
 
 static apr_status_t show(const found_t *found, bl_host_t *host,
@@ -164,9 +279,10 @@ static void forget(bl_host_t *host, bl_stamp_t id)
 
 /* One log, whatever state it is in. @return APR_EGENERAL: nothing can be made
  * of it, now or later */
-static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
+static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
                             apr_pool_t *p)
 {
+    bl_host_t *host = r->host;
     const char *path = bl_log_path(host->logs_dir, number, p);
     found_t found;
     apr_status_t rv;
@@ -177,8 +293,15 @@ static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
         apr_file_remove(path, p);
         return APR_SUCCESS;
     }
-    if (rv == APR_SUCCESS && found.end == NULL)
-        rv = end_lost(&found, host, number, p);
+    if (rv == APR_SUCCESS && found.end != NULL)
+        look_if_lost(r, &found, p);
+    if (rv == APR_SUCCESS && found.end == NULL) {
+        rv = settle(&found, r, number, p);
+        if (rv == APR_SUCCESS && found.end == NULL)
+            return APR_SUCCESS;
+    }
+    if (rv == APR_SUCCESS)
+        r->out->ended(r->out->baton, number, found.last_id);
     if (rv == APR_SUCCESS && recent)
         rv = show(&found, host, number, p);
     /* Without a row its records are told as a gap. */
@@ -189,57 +312,90 @@ static apr_status_t recover(bl_host_t *host, apr_uint64_t number, int recent,
     return rv;
 }
 
-apr_status_t bl_recovery_run(bl_host_t *host, apr_uint64_t *last_build,
-                             apr_array_header_t *unended, apr_pool_t *p)
+/* First all ids, so that what is written is behind them. */
+static void find_last_id(recovery_t *r, const apr_array_header_t *list,
+                         apr_pool_t *scratch)
 {
+    found_t found;
+    int i;
+
+    for (i = 0; i < list->nelts; i++) {
+        r->out->last_build = APR_ARRAY_IDX(list, i, apr_uint64_t);
+        apr_pool_clear(scratch);
+        if (look(&found, r->host->logs_dir, r->out->last_build, scratch) ==
+                APR_SUCCESS &&
+            found.last_id > r->host->last_id)
+            r->host->last_id = found.last_id;
+    }
+}
+
+static apr_array_header_t *numbers_waiting(const bl_recovered_t *out,
+                                           apr_pool_t *p)
+{
+    apr_array_header_t *numbers = apr_array_make(p, 16, sizeof(apr_uint64_t));
+    int i;
+
+    for (i = 0; i < out->waiting->nelts; i++)
+        APR_ARRAY_PUSH(numbers, apr_uint64_t) =
+            APR_ARRAY_IDX(out->waiting, i, bl_found_t).build->id;
+    return numbers;
+}
+
+apr_status_t bl_recovery_run(bl_recovered_t *out, bl_host_t *host,
+                             apr_pool_t *p)
+{
+    recovery_t r = {out, host, p, 0};
     apr_array_header_t *list;
     apr_pool_t *scratch;
-    found_t found;
     int i;
     apr_status_t rv;
 
+    r.out->unended = apr_array_make(p, 4, sizeof(apr_uint64_t));
+    r.out->waiting = apr_array_make(p, 4, sizeof(bl_found_t));
+    r.out->lost = apr_array_make(p, 4, sizeof(bl_build_t *));
     rv = bl_log_list(&list, host->logs_dir, p);
     if (rv != APR_SUCCESS)
         return rv;
     apr_pool_create(&scratch, p);
-    /* First all ids, so that what is written is behind them. */
-    for (i = 0; i < list->nelts; i++) {
-        *last_build = APR_ARRAY_IDX(list, i, apr_uint64_t);
-        apr_pool_clear(scratch);
-        if (look(&found, host->logs_dir, *last_build, scratch) ==
-                APR_SUCCESS &&
-            found.last_id > host->last_id)
-            host->last_id = found.last_id;
-    }
+    find_last_id(&r, list, scratch);
     for (i = 0; i < list->nelts; i++) {
         apr_uint64_t number = APR_ARRAY_IDX(list, i, apr_uint64_t);
 
         apr_pool_clear(scratch);
-        rv =
-            recover(host, number, list->nelts - i <= BL_TABLE_RECENT, scratch);
+        rv = recover(&r, number, list->nelts - i <= BL_TABLE_RECENT, scratch);
         if (rv != APR_SUCCESS && rv != APR_EGENERAL)
-            APR_ARRAY_PUSH(unended, apr_uint64_t) = number;
+            APR_ARRAY_PUSH(r.out->unended, apr_uint64_t) = number;
     }
+    apr_pool_clear(scratch);
+    bl_spool_sweep(host->spool_dir, numbers_waiting(r.out, scratch), scratch);
     apr_pool_destroy(scratch);
     return APR_SUCCESS;
 }
 
-void bl_recovery_retry(bl_host_t *host, apr_array_header_t *unended)
+void bl_recovery_give_up(bl_recovered_t *out, bl_host_t *host,
+                         apr_uint64_t build)
 {
+    bl_spool_remove(host->spool_dir, build, out->unended->pool);
+    APR_ARRAY_PUSH(out->unended, apr_uint64_t) = build;
+}
+
+void bl_recovery_retry(bl_recovered_t *out, bl_host_t *host)
+{
+    recovery_t r = {out, host, out->unended->pool, 1};
     apr_pool_t *scratch;
     int i, left = 0;
 
-    apr_pool_create(&scratch, unended->pool);
-    for (i = 0; i < unended->nelts; i++) {
-        apr_uint64_t number = APR_ARRAY_IDX(unended, i, apr_uint64_t);
+    apr_pool_create(&scratch, r.pool);
+    for (i = 0; i < out->unended->nelts; i++) {
+        apr_uint64_t number = APR_ARRAY_IDX(out->unended, i, apr_uint64_t);
         apr_status_t rv;
 
         apr_pool_clear(scratch);
-        rv = recover(host, number, 1, scratch);
+        rv = recover(&r, number, 1, scratch);
         if (rv != APR_SUCCESS && rv != APR_EGENERAL)
-            APR_ARRAY_IDX(unended, left++, apr_uint64_t) = number;
+            APR_ARRAY_IDX(out->unended, left++, apr_uint64_t) = number;
         host->changed = 1;
     }
-    unended->nelts = left;
+    out->unended->nelts = left;
     apr_pool_destroy(scratch);
 }

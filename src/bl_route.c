@@ -16,6 +16,7 @@
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
+#include "bl_order.h"
 #include "bl_stream.h"
 
 typedef struct {
@@ -26,14 +27,23 @@ typedef struct {
 } route_t;
 
 static const route_t routes[] = {
-    {"buildlog-build", "POST, OPTIONS", 1, bl_api_build},
+    {"buildlog-build", "POST, OPTIONS", 1, bl_order_build},
     {"buildlog-push", "GET, HEAD, OPTIONS", 0, bl_stream_push},
     {"buildlog-api", "GET, HEAD, OPTIONS", 0, bl_api_read},
 };
 
+/* Below the addresses of buildlog-api. */
+static const route_t cancel = {"buildlog-api", "POST, OPTIONS", 1,
+                               bl_order_cancel};
+
 static const route_t *route_of(const request_rec *r)
 {
+    const char *slash = strrchr(r->uri, '/');
     apr_size_t i;
+
+    if (r->handler != NULL && strcmp(r->handler, cancel.handler) == 0 &&
+        slash != NULL && strcmp(slash, "/cancel") == 0)
+        return &cancel;
 
     for (i = 0; r->handler != NULL && i < sizeof(routes) / sizeof(routes[0]);
          i++) {

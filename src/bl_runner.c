@@ -23,11 +23,15 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_spool.h"
 #include "bl_tick.h"
 /* this side of layer 2 */
+#include "bl_historian.h"
 #include "bl_intake.h"
 #include "bl_job.h"
+#include "bl_orphans.h"
 #include "bl_recovery.h"
+#include "bl_retention.h"
 
 /* The loop looks at its parent at least this often. */
 #define LOOK_TIME apr_time_from_sec(1)
@@ -35,6 +39,10 @@
 /* When the server stops: longer than this nobody waits for a log that cannot
  * be written; the next runner ends it. Added to the builds' own grace. */
 #define STOP_TIME apr_time_from_sec(10)
+
+/* ...nor for a database; the next runner's historian compares logs and rows.
+ */
+#define HISTORY_TIME apr_time_from_sec(2)
 
 /* A log that could not be ended is tried again. */
 #define UNENDED_TIME apr_time_from_sec(10)
@@ -48,10 +56,15 @@ typedef struct {
     bl_limits_t limits;
     bl_intake_t *intake;
     bl_watch_t lifeline;
-    apr_array_header_t *jobs;    /* bl_job_t *, in the order they came */
-    apr_array_header_t *unended; /* apr_uint64_t: logs without an end */
-    apr_time_t unended_due;      /* when they are tried again */
+    apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
+    bl_recovered_t recovered;
+    int lost_taken;         /* so many of recovered.lost are looked for */
+    apr_time_t unended_due; /* when what could not be ended is tried again */
+    bl_orphans_t *orphans;
+    bl_retention_t *retention;
+    bl_historian_t *historian; /* NULL: not yet, it will look by itself */
     apr_uint64_t last_build;
+    bl_stamp_t removed_id; /* of the last record that was removed; 0: none */
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
     apr_interval_time_t longest_grace;
@@ -71,31 +84,40 @@ static bl_job_t *job_at(const runner_t *r, int i)
 
 /* ---- numbers (Q2) --------------------------------------------------- */
 
+/* Two lines: the last number given, and the id of the last record that was
+ * removed (BuildLogKeep): both are in no log any more. */
+
 static const char *number_path(const runner_t *r, const char *suffix,
                                apr_pool_t *p)
 {
     return apr_pstrcat(p, r->setup->state_dir, "/last-build", suffix, NULL);
 }
 
-static apr_uint64_t number_load(const runner_t *r, apr_pool_t *p)
+static apr_uint64_t number_read(char **text)
 {
-    char text[24];
+    apr_int64_t n = apr_strtoi64(*text, text, 10);
+
+    return n > 0 ? (apr_uint64_t)n : 0;
+}
+
+static void number_load(runner_t *r, apr_pool_t *p)
+{
+    char text[64], *at = text;
     apr_size_t len = sizeof(text) - 1;
     apr_file_t *file;
-    apr_int64_t n;
 
     if (apr_file_open(&file, number_path(r, "", p), APR_FOPEN_READ, 0, p) !=
         APR_SUCCESS)
-        return 0;
+        return;
     if (apr_file_read(file, text, &len) != APR_SUCCESS)
         len = 0;
     apr_file_close(file);
     text[len] = '\0';
-    n = apr_strtoi64(text, NULL, 10);
-    return n > 0 ? (apr_uint64_t)n : 0;
+    r->last_build = number_read(&at);
+    r->removed_id = number_read(&at);
 }
 
-static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
+static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
 {
     const char *fresh = number_path(r, ".new", p);
     apr_file_t *file;
@@ -106,7 +128,8 @@ static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
                        APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
     if (rv != APR_SUCCESS)
         return rv;
-    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n", r->last_build) < 0)
+    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
+                        r->last_build, r->removed_id) < 0)
         rv = APR_ENOSPC;
     closed = apr_file_close(file);
     if (rv == APR_SUCCESS)
@@ -114,6 +137,15 @@ static apr_status_t number_save(const runner_t *r, apr_pool_t *p)
     if (rv == APR_SUCCESS)
         rv = apr_file_rename(fresh, number_path(r, "", p), p);
     return rv;
+}
+
+static void number_save(const runner_t *r, apr_pool_t *p)
+{
+    apr_status_t rv = number_write(r, p);
+
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
+                r->setup->state_dir);
 }
 
 /* ---- queue (Q1) ----------------------------------------------------- */
@@ -145,6 +177,32 @@ static apr_uint32_t queue_length(const runner_t *r)
     return n;
 }
 
+/* A build has its end in its log. */
+static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
+{
+    runner_t *r = baton;
+
+    bl_retention_add(r->retention, build, last_id);
+    if (r->historian != NULL)
+        bl_historian_ended(r->historian, build);
+}
+
+/* Before its log goes: whoever comes back later, to whichever runner, is told
+ * of the gap. */
+static void build_goes(void *baton, apr_uint64_t build, bl_stamp_t last_id,
+                       apr_pool_t *p)
+{
+    runner_t *r = baton;
+
+    r->host.changed = 1; /* viewers of all builds look again */
+    if (r->historian != NULL)
+        bl_historian_removed(r->historian, build);
+    if (last_id <= r->removed_id)
+        return;
+    r->removed_id = last_id;
+    number_save(r, p);
+}
+
 /* Forget jobs that are done. */
 static void sweep(runner_t *r)
 {
@@ -153,29 +211,41 @@ static void sweep(runner_t *r)
     for (i = 0; i < r->jobs->nelts; i++) {
         bl_job_t *job = job_at(r, i);
 
-        if (bl_job_is_done(job))
+        if (bl_job_is_done(job)) {
+            build_ended(r, bl_job_build(job)->id, bl_job_last_id(job));
             bl_job_destroy(&job);
+        }
         else
             APR_ARRAY_IDX(r->jobs, kept++, bl_job_t *) = job;
     }
     r->jobs->nelts = kept;
 }
 
+static int may_begin(const runner_t *r, const char *project)
+{
+    int all, same = running_of(r, project, &all);
+
+    return same == 0 && (apr_uint32_t)all < r->limits.max_builds &&
+           !bl_orphans_hold(r->orphans, project);
+}
+
 static void start_what_may(runner_t *r)
 {
     apr_uint32_t position = 0;
-    int i, all;
+    int i;
 
     for (i = 0; i < r->jobs->nelts; i++) {
         bl_job_t *job = job_at(r, i);
 
         if (!bl_job_is_queued(job))
             continue;
-        if (running_of(r, bl_job_build(job)->project, &all) == 0 &&
-            (apr_uint32_t)all < r->limits.max_builds)
+        if (may_begin(r, bl_job_build(job)->project)) {
             bl_job_start(job);
-        else
+        }
+        else {
+            bl_job_wait(job);
             bl_job_set_position(job, ++position);
+        }
     }
 }
 
@@ -202,11 +272,14 @@ static apr_status_t create_job(runner_t *r, bl_job_t **job,
     } while (APR_STATUS_IS_EEXIST(rv));
     if (rv != APR_SUCCESS)
         return rv;
-    rv = number_save(r, p);
-    if (rv != APR_SUCCESS)
-        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
-                r->setup->state_dir);
+    number_save(r, p);
     return APR_SUCCESS;
+}
+
+static void note_grace(runner_t *r, const bl_order_t *order)
+{
+    if (order->kill_grace > r->longest_grace)
+        r->longest_grace = order->kill_grace;
 }
 
 static void take_order(void *baton, const bl_order_t *order,
@@ -216,7 +289,6 @@ static void take_order(void *baton, const bl_order_t *order,
     bl_accepted_t accepted;
     bl_job_t *job = NULL;
     char text[128];
-    int all, same;
     apr_status_t rv;
 
     if (r->stop_deadline != 0) {
@@ -225,8 +297,7 @@ static void take_order(void *baton, const bl_order_t *order,
     }
     /* So that what is counted as waiting really waits. */
     start_what_may(r);
-    same = running_of(r, order->project, &all);
-    if ((same > 0 || (apr_uint32_t)all >= r->limits.max_builds) &&
+    if (!may_begin(r, order->project) &&
         queue_length(r) >= r->limits.max_queue) {
         refuse(reply, len, BL_REFUSED_QUEUE_FULL,
                apr_psprintf(p,
@@ -239,9 +310,7 @@ static void take_order(void *baton, const bl_order_t *order,
     rv = create_job(r, &job, order, p);
     if (rv == APR_SUCCESS) {
         APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
-        r->longest_grace = order->kill_grace > r->longest_grace
-                               ? order->kill_grace
-                               : r->longest_grace;
+        note_grace(r, order);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
         bl_wire_accepted_write(reply, len, &accepted, p);
@@ -254,6 +323,30 @@ static void take_order(void *baton, const bl_order_t *order,
            apr_psprintf(p, "The log of the build cannot be stored: %s.",
                         apr_strerror(rv, text, sizeof(text))),
            p);
+}
+
+static void take_cancel(void *baton, const bl_cancel_t *cancel,
+                        const char **reply, apr_size_t *len, apr_pool_t *p)
+{
+    runner_t *r = baton;
+    bl_accepted_t accepted;
+    int i;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        bl_job_t *job = job_at(r, i);
+
+        if (bl_job_build(job)->id != cancel->build)
+            continue;
+        /* Of two who cancel the first is named; to both it is accepted. */
+        if (!bl_job_stop(job, BL_BUILD_CANCELLED,
+                         apr_pstrcat(p, "by ", cancel->by, NULL)))
+            break;
+        accepted.build = cancel->build;
+        accepted.json = bl_build_to_json(bl_job_build(job), p);
+        bl_wire_accepted_write(reply, len, &accepted, p);
+        return;
+    }
+    refuse(reply, len, BL_REFUSED_OVER, "This build is over already.", p);
 }
 
 static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
@@ -318,22 +411,35 @@ static void publish(runner_t *r)
         bl_wake_send(r->setup->wake, slot);
 }
 
+static void look_for_lost(runner_t *r)
+{
+    for (; r->lost_taken < r->recovered.lost->nelts; r->lost_taken++)
+        bl_orphans_add(r->orphans,
+                       APR_ARRAY_IDX(r->recovered.lost, r->lost_taken,
+                                     const bl_build_t *));
+}
+
 static apr_time_t tick(runner_t *r)
 {
-    apr_time_t next = r->host.tick + LOOK_TIME;
+    apr_time_t next = r->host.tick + LOOK_TIME, due;
     int i;
 
     for (i = 0; i < r->jobs->nelts; i++) {
-        apr_time_t due = bl_job_tick(job_at(r, i));
-
+        due = bl_job_tick(job_at(r, i));
         next = due < next ? due : next;
     }
     bl_intake_tick(r->intake);
-    if (r->unended->nelts > 0 && r->host.tick >= r->unended_due) {
+    if (r->recovered.unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
-        bl_recovery_retry(&r->host, r->unended);
+        bl_recovery_retry(&r->recovered, &r->host);
+        look_for_lost(r);
     }
-    return next;
+    due = bl_orphans_tick(r->orphans);
+    next = due < next ? due : next;
+    due = bl_retention_tick(r->retention, &r->limits);
+    next = due < next ? due : next;
+    due = bl_historian_tick(r->historian);
+    return due < next ? due : next;
 }
 
 static void poll_once(runner_t *r, apr_time_t until)
@@ -407,17 +513,41 @@ static void settle_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What the runner before this one has left: builds that wait go on waiting,
+ * and processes of those that ran must be gone before their project is built
+ * again. */
+static void take_up(runner_t *r)
+{
+    int i;
+
+    r->orphans = bl_orphans_create(&r->host, r->pool);
+    look_for_lost(r);
+    for (i = 0; i < r->recovered.waiting->nelts; i++) {
+        const bl_found_t *found =
+            &APR_ARRAY_IDX(r->recovered.waiting, i, bl_found_t);
+        bl_job_t *job;
+
+        if (bl_job_resume(&job, &r->host, found->order, found->build,
+                          (apr_uint32_t)i + 1, r->pool) == APR_SUCCESS) {
+            APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
+            note_grace(r, found->order);
+        }
+        else
+            bl_recovery_give_up(&r->recovered, &r->host, found->build->id);
+    }
+}
+
 static apr_status_t begin(runner_t *r)
 {
-    bl_intake_calls_t calls = {take_order, take_limits, r};
+    bl_intake_calls_t calls = {take_order, take_cancel, take_limits, r};
     apr_file_t *lifeline = NULL;
     apr_os_file_t fd = r->setup->lifeline_fd;
-    apr_uint64_t logged = 0;
     apr_status_t rv;
 
     bl_host_set_now(&r->host);
     r->host.logs_dir =
         apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
+    r->host.spool_dir = bl_spool_dir(r->setup->state_dir, r->pool);
     r->host.home = r->setup->home;
     r->host.table = r->setup->table;
     r->host.line_limit = r->limits.line_limit;
@@ -426,9 +556,15 @@ static apr_status_t begin(runner_t *r)
     r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
     r->host.last_id = bl_table_last_id(r->host.table);
     bl_table_reset(r->host.table);
-    r->unended = apr_array_make(r->pool, 4, sizeof(apr_uint64_t));
     r->unended_due = r->host.tick + UNENDED_TIME;
-    rv = bl_recovery_run(&r->host, &logged, r->unended, r->pool);
+    rv = bl_spool_make(r->host.spool_dir, r->pool);
+    if (rv != APR_SUCCESS)
+        bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
+                r->host.spool_dir);
+    r->retention = bl_retention_create(&r->host, build_goes, r, r->pool);
+    r->recovered.ended = build_ended;
+    r->recovered.baton = r;
+    rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv, "BL0246 cannot read %s", r->host.logs_dir);
         return rv;
@@ -439,9 +575,12 @@ static apr_status_t begin(runner_t *r)
         r->host.last_id = (bl_stamp_t)r->host.now;
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
-    r->last_build = number_load(r, r->pool);
-    if (logged > r->last_build)
-        r->last_build = logged;
+    number_load(r, r->pool);
+    if (r->removed_id > bl_table_forgotten(r->host.table))
+        bl_table_set_forgotten(r->host.table, r->removed_id);
+    if (r->recovered.last_build > r->last_build)
+        r->last_build = r->recovered.last_build;
+    take_up(r);
     rv = apr_pollset_create(&r->host.pollset, POLL_RESULTS, r->pool,
                             APR_POLLSET_NOCOPY);
     if (rv != APR_SUCCESS)
@@ -449,6 +588,8 @@ static apr_status_t begin(runner_t *r)
     apr_os_file_put(&lifeline, &fd, APR_FOPEN_READ, r->pool);
     bl_watch_file(&r->lifeline, lifeline, lifeline_ready, r, r->pool);
     bl_watch_set(&r->host, &r->lifeline, 1);
+    bl_historian_create(&r->historian, &r->host, r->setup->db_driver,
+                        r->setup->db_params, r->pool);
     return bl_intake_create(&r->intake, &r->host, r->setup->listen_fd,
                             r->setup->parent, r->setup->user, &calls, r->pool);
 }
@@ -477,6 +618,7 @@ int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
             (long)getpid(), setup->state_dir);
     loop(&r);
     bl_table_set_runner(r.host.table, 0);
+    bl_historian_stop(&r.historian, HISTORY_TIME);
     bl_diag(BL_DIAG_NOTICE, 0, "BL0241 runner %ld ends", (long)getpid());
     return 0;
 }

@@ -34,6 +34,8 @@ typedef struct {
     pid_t parent;
     uid_t user; /* of httpd's children: who may give orders */
     bl_limits_t limits;
+    const char *db_driver; /* of the history; NULL: there is none */
+    const char *db_params;
     /* Called with the error log of a new generation. */
     void (*log_changed)(int fd);
 } bl_runner_setup_t;

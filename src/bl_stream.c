@@ -15,7 +15,6 @@
 #include "bl_json.h"
 #include "bl_view.h"
 /* layer 3 */
-#include "bl_child.h"
 #include "bl_config.h"
 #include "bl_conn.h"
 #include "bl_daemon.h"
@@ -146,32 +145,14 @@ static int answer_busy(request_rec *r, const char *detail)
 static int go_kept(const bl_opening_t *s, request_rec *r,
                    const bl_conn_t *conn)
 {
-    apr_uint32_t most = bl_config_server()->max_clients;
     bl_arrival_t *arrival;
-    const char *limit;
+    const char *limit = bl_conn_begin(&arrival, conn, &s->spec, s->at, r);
 
-    if (bl_table_viewer_add(bl_daemon_table(), bl_child_slot(), conn->kind,
-                            most) != APR_SUCCESS)
-        return answer_busy(
-            r, apr_psprintf(r->pool,
-                            "%u viewers are connected, and BuildLogMaxClients "
-                            "allows no more. Try again later.",
-                            most));
-    arrival = bl_pump_req_arrive(&s->spec, s->at, conn->kind);
-    limit = conn->prepare(arrival, r);
-    if (limit != NULL) {
-        bl_pump_req_forget(bl_child_pump(), arrival);
+    if (limit != NULL)
         return answer_busy(r, limit);
-    }
     set_head(r);
-    /* The body ends with the connection: the same bytes for all, HTTP/1.0 and
-     * 1.1. */
-    r->connection->keepalive = AP_CONN_CLOSE;
     send_beginning(s, r, retry_of(r));
-    if (ap_rflush(r) < 0 || r->connection->aborted)
-        bl_pump_req_forget(bl_child_pump(), arrival);
-    else
-        conn->keep(arrival, r);
+    bl_conn_go(arrival, conn, r);
     return OK;
 }
 

@@ -168,14 +168,25 @@ void bl_table_reset(bl_table_t *t)
     STORE(t->head->forgotten, 0);
 }
 
-/* An empty row, else the ended build whose last record is the oldest. */
+/* A row whose build was removed. First these: all who look at the table look
+ * at all rows up to the last one that was ever in use. */
+static int row_empty(const bl_table_t *t)
+{
+    int i, rows = (int)t->head->rows;
+
+    for (i = 0; i < rows; i++) {
+        if (t->rows[i].build == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* The ended build whose last record is the oldest. */
 static int row_to_reuse(const bl_table_t *t)
 {
     int i, found = -1, rows = (int)t->head->rows;
 
     for (i = 0; i < rows; i++) {
-        if (t->rows[i].build == 0)
-            return i;
         if (!t->rows[i].final)
             continue;
         if (found < 0 || t->rows[i].last_id < t->rows[found].last_id)
@@ -193,9 +204,10 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
 
     if (project_len >= BL_TABLE_PROJECT_MAX || json_len >= BL_TABLE_JSON_MAX)
         return APR_ENAMETOOLONG;
-    if (t->head->rows < ROWS && t->head->recent < BL_TABLE_RECENT)
+    i = row_empty(t);
+    if (i < 0 && t->head->rows < ROWS && t->head->recent < BL_TABLE_RECENT)
         i = (int)t->head->rows;
-    else
+    else if (i < 0)
         i = row_to_reuse(t);
     if (i < 0)
         return APR_ENOSPC;
@@ -240,8 +252,10 @@ void bl_table_row_drop(bl_table_t *t, int i)
 {
     row_t *row = &t->rows[i];
 
+    if (row->final)
+        t->head->recent--;
     row_change_begin(row);
-    SET(row->build, 0);
+    row_clear(row, 0);
     row_change_end(row);
 }
 

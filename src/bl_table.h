@@ -14,7 +14,8 @@
  *
  * T1  a row's tail is published after the bytes are in the file
  * T2  every record with an id up to the watermark is below the tail of its
- *     log: who reads the watermark first, then the tails, misses nothing
+ *     log: who reads the watermark first, then the tails, misses nothing (but
+ *     what a hole has swallowed since, see bl_log.h)
  * T3  a record's text is changed only while the row's generation is odd; a
  *     reader that saw it change reads again. The number of a build is the last
  *     that is written into its row and the first that is cleared: what was
@@ -95,7 +96,8 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *row, apr_uint64_t build,
 apr_status_t bl_table_row_set(bl_table_t *t, int row, int final,
                               const char *json);
 
-/** The build was refused after all: the row is empty again. */
+/** The build was refused after all, or has ended and is removed: the row is
+ * empty again. */
 void bl_table_row_drop(bl_table_t *t, int row);
 
 /** The log of this row has grown: whole records up to tail. */

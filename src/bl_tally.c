@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 /* APR */
 #include <apr_escape.h>
+#include <apr_strings.h>
 
 /* A digest of many short lines costs more for the calls than for the bytes:
  * they are put together first. */
@@ -41,6 +42,20 @@ bl_tally_t *bl_tally_create(apr_pool_t *p)
     t->digest = EVP_MD_CTX_new();
     if (t->digest != NULL &&
         EVP_DigestInit_ex(t->digest, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(t->digest);
+        t->digest = NULL;
+    }
+    apr_pool_cleanup_register(p, t, free_digest, apr_pool_cleanup_null);
+    return t;
+}
+
+bl_tally_t *bl_tally_copy(const bl_tally_t *tally, apr_pool_t *p)
+{
+    bl_tally_t *t = apr_pmemdup(p, tally, sizeof(*t));
+
+    t->digest = tally->digest != NULL ? EVP_MD_CTX_new() : NULL;
+    if (t->digest != NULL &&
+        EVP_MD_CTX_copy_ex(t->digest, tally->digest) != 1) {
         EVP_MD_CTX_free(t->digest);
         t->digest = NULL;
     }

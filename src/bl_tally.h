@@ -4,11 +4,10 @@
  *
  * Layer:    0 (value). Pure; the only door to libcrypto.
  * Runs in:  runner.
- * Owns:     what "the log as text" is.
- * Not here: sending it (bl_download).
+ * Owns:     lines, bytes and digest of the log as text.
+ * Not here: what that text is (bl_plain), sending it (bl_download).
  *
- * The log as text is, for each line record in its order, the text, and LF
- * unless the record is a piece. Who downloads it can check that it is all.
+ * Who downloads the text can check that it is all.
  */
 #ifndef BL_TALLY_H
 #define BL_TALLY_H
@@ -21,6 +20,9 @@
 typedef struct bl_tally_t bl_tally_t;
 
 bl_tally_t *bl_tally_create(apr_pool_t *p);
+
+/** Another one that has taken the same up to now. */
+bl_tally_t *bl_tally_copy(const bl_tally_t *tally, apr_pool_t *p);
 
 /** Take a record; those that are no lines are passed over. */
 void bl_tally_add(bl_tally_t *tally, const bl_record_t *rec);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_tree.c - the processes below a process, as /proc shows them
+ * bl_tree.c - processes, as /proc shows them: below another, or by environment
  *
  * LIMITS        a look at /proc is no snapshot: a process that forks while it
  *               is read may show its child or not, and one that forks and goes
@@ -16,10 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 /* APR */
 #include <apr_strings.h>
 #include <apr_tables.h>
+
+/* The environment of a process is read up to here. */
+#define ENV_BYTES (128 * 1024)
 
 typedef struct {
     pid_t pid;
@@ -124,5 +129,82 @@ int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
         if (sig != 0)
             kill(proc->pid, sig);
     }
+    return found;
+}
+
+/* ---- by environment ------------------------------------------------- */
+
+static int has_entry(const char *env, apr_size_t len, const char *entry)
+{
+    const char *at = env;
+
+    while (at < env + len) {
+        if (strcmp(at, entry) == 0)
+            return 1;
+        at += strlen(at) + 1;
+    }
+    return 0;
+}
+
+/* @return 0 also when it is a zombie: those have none any more */
+static int has_all(int dir, const char *const *entries, char *buf)
+{
+    int fd = openat(dir, "environ", O_RDONLY | O_CLOEXEC), i;
+    apr_size_t len = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return 0;
+    while (len < ENV_BYTES && (n = read(fd, buf + len, ENV_BYTES - len)) > 0)
+        len += (apr_size_t)n;
+    close(fd);
+    buf[len] = '\0';
+    for (i = 0; entries[i] != NULL; i++) {
+        if (!has_entry(buf, len, entries[i]))
+            return 0;
+    }
+    return len > 0;
+}
+
+/* The process is held by a handle before it is looked at: if its number is
+ * another's by then, the signal reaches nobody. */
+static int signal_if(const char *pid, const char *const *entries, int sig,
+                     char *buf)
+{
+    int handle = (int)syscall(SYS_pidfd_open, (pid_t)strtol(pid, NULL, 10), 0);
+    char path[64];
+    struct stat info;
+    int dir, found = 0;
+
+    if (handle < 0)
+        return 0;
+    apr_snprintf(path, sizeof(path), "/proc/%s", pid);
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && fstat(dir, &info) == 0 && info.st_uid == geteuid() &&
+        has_all(dir, entries, buf)) {
+        found = 1;
+        if (sig != 0)
+            syscall(SYS_pidfd_send_signal, handle, sig, NULL, 0);
+    }
+    if (dir >= 0)
+        close(dir);
+    close(handle);
+    return found;
+}
+
+int bl_tree_signal_env(const char *const *entries, int sig)
+{
+    static char buf[ENV_BYTES + 1]; /* the runner has one thread */
+    struct dirent *entry;
+    DIR *dir = opendir("/proc");
+    int found = 0;
+
+    if (dir == NULL)
+        return 0;
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+            found += signal_if(entry->d_name, entries, sig, buf);
+    }
+    closedir(dir);
     return found;
 }

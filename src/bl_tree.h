@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_tree.h - the processes below a process, as /proc shows them
+ * bl_tree.h - processes, as /proc shows them: below another, or by environment
  *
  * Layer:    1 (store). Linux.
  * Runs in:  keeper, runner. The caller is a subreaper, so that nothing below
@@ -25,5 +25,14 @@
  */
 int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
                    void *baton, apr_pool_t *p);
+/**
+ * Send a signal to every living process of this user whose environment, as it
+ * was when it began, has all these entries.
+ *
+ * @param entries  "NAME=value", NULL at the end
+ * @param sig      0: only count
+ * @return how many were found
+ */
+int bl_tree_signal_env(const char *const *entries, int sig);
 
 #endif /* BL_TREE_H */

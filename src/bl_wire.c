@@ -55,6 +55,11 @@ enum {
     KEY_JSON,
     KEY_WHY,
     KEY_TEXT,
+    KEY_BY,
+    KEY_KEEP_COUNT,
+    KEY_KEEP_AGE,
+    KEY_KEEP_SIZE,
+    KEY_MAX_LOG,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -102,7 +107,7 @@ apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
     }
     type = number_get(buf + 4, 4);
     body = number_get(buf + 8, 4);
-    if (type < BL_WIRE_ORDER || type > BL_WIRE_REFUSED ||
+    if (type < BL_WIRE_ORDER || type > BL_WIRE_CANCEL ||
         body > BL_WIRE_BODY_MAX)
         return APR_EGENERAL;
     *need = BL_WIRE_HEADER_LEN + (apr_size_t)body;
@@ -251,6 +256,15 @@ static void code_time(codec_t *c, int key, apr_interval_time_t *t,
     *t = (apr_interval_time_t)wide;
 }
 
+static void code_size(codec_t *c, int key, apr_int64_t *size,
+                      apr_uint64_t least, apr_uint64_t most)
+{
+    apr_uint64_t wide = (apr_uint64_t)*size;
+
+    code_number(c, key, &wide, least, most);
+    *size = (apr_int64_t)wide;
+}
+
 static void code_count(codec_t *c, int key, int *count, int least, int most)
 {
     apr_uint64_t wide = (apr_uint64_t)*count;
@@ -363,6 +377,8 @@ static void code_order(codec_t *c, void *message)
     code_time(c, KEY_TIMEOUT, &order->timeout, 1);
     code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
     code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
+    code_size(c, KEY_MAX_LOG, &order->max_log, BL_WIRE_LOG_LEAST,
+              BL_WIRE_LOG_MOST);
     for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
         code_rlimit(c, i, &order->rlimits[i]);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
@@ -398,6 +414,9 @@ static void code_limits(codec_t *c, void *message)
     code_uint32(c, KEY_MAX_QUEUE, &limits->max_queue, 0, APR_UINT32_MAX);
     code_uint32(c, KEY_LINE_LIMIT, &limits->line_limit, LINE_LIMIT_MIN,
                 LINE_LIMIT_MAX);
+    code_uint32(c, KEY_KEEP_COUNT, &limits->keep_count, 0, APR_UINT32_MAX);
+    code_time(c, KEY_KEEP_AGE, &limits->keep_age, 0);
+    code_number(c, KEY_KEEP_SIZE, &limits->keep_size, 0, APR_UINT64_MAX);
 }
 
 apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
@@ -411,7 +430,7 @@ apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
 apr_status_t bl_wire_limits_read(bl_limits_t *out,
                                  const bl_wire_frame_t *frame, apr_pool_t *p)
 {
-    bl_limits_t limits = {0, 0, 0};
+    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
     apr_status_t rv =
         message_read(&limits, frame, BL_WIRE_LIMITS, code_limits, p);
 
@@ -459,7 +478,7 @@ static void code_refused(codec_t *c, void *message)
     bl_refusal_t *refusal = message;
     apr_uint32_t why = (apr_uint32_t)refusal->why;
 
-    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_ORDER);
+    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_OVER);
     refusal->why = (bl_refused_e)why;
     code_text(c, KEY_TEXT, &refusal->text);
 }
@@ -481,5 +500,35 @@ apr_status_t bl_wire_refused_read(bl_refusal_t *out,
 
     if (rv == APR_SUCCESS)
         *out = refusal;
+    return rv;
+}
+
+/* ---- cancel --------------------------------------------------------- */
+
+static void code_cancel(codec_t *c, void *message)
+{
+    bl_cancel_t *cancel = message;
+
+    code_number(c, KEY_BUILD, &cancel->build, 1, APR_UINT64_MAX);
+    code_text(c, KEY_BY, &cancel->by);
+}
+
+apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
+                                  const bl_cancel_t *cancel, apr_pool_t *p)
+{
+    bl_cancel_t copy = *cancel;
+
+    return message_write(frame, len, BL_WIRE_CANCEL, code_cancel, &copy, p);
+}
+
+apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
+                                 const bl_wire_frame_t *frame, apr_pool_t *p)
+{
+    bl_cancel_t cancel = {0, NULL};
+    apr_status_t rv =
+        message_read(&cancel, frame, BL_WIRE_CANCEL, code_cancel, p);
+
+    if (rv == APR_SUCCESS)
+        *out = cancel;
     return rv;
 }

@@ -37,11 +37,17 @@
 
 #define BL_WIRE_ENV_MAX 1024 /* variables */
 
+/* Of a log's limit, in bytes. With less of it hardly one read of a pipe would
+ * stay; the most keeps sums of sizes far from their ends. */
+#define BL_WIRE_LOG_LEAST (APR_UINT64_C(64) << 10)
+#define BL_WIRE_LOG_MOST (APR_UINT64_C(1) << 40)
+
 typedef enum {
     BL_WIRE_ORDER = 1, /* request thread -> runner: build this */
     BL_WIRE_LIMITS,    /* parent -> runner: the new generation's limits */
     BL_WIRE_ACCEPTED,  /* runner -> request thread */
-    BL_WIRE_REFUSED    /* runner -> request thread */
+    BL_WIRE_REFUSED,   /* runner -> request thread */
+    BL_WIRE_CANCEL     /* request thread -> runner: end this build */
 } bl_wire_type_e;
 
 typedef struct {
@@ -75,6 +81,7 @@ typedef struct {
     apr_interval_time_t timeout;      /* of the build; > 0 */
     apr_interval_time_t idle_timeout; /* without output; > 0 */
     apr_interval_time_t kill_grace;   /* TERM to KILL; >= 0 */
+    apr_int64_t max_log; /* bytes; BL_WIRE_LOG_LEAST .. BL_WIRE_LOG_MOST */
     bl_wire_rlimit_t rlimits[BL_WIRE_RLIMIT_COUNT];
     /* The last line by final state; index bl_build_state_e; NULL: default. */
     const char *messages[7];
@@ -85,14 +92,24 @@ typedef struct {
     apr_uint32_t max_builds; /* at once; >= 1 */
     apr_uint32_t max_queue;  /* waiting */
     apr_uint32_t line_limit; /* bytes; 16 .. a third of a record's most */
+    /* Ended builds that are kept; 0: without this limit. */
+    apr_uint32_t keep_count;
+    apr_interval_time_t keep_age;
+    apr_uint64_t keep_size; /* bytes on the disk, all logs */
 } bl_limits_t;
 
 typedef enum {
     BL_REFUSED_QUEUE_FULL = 1,
     BL_REFUSED_STOPPING, /* the server is going down */
     BL_REFUSED_STORE,    /* the log cannot be created */
-    BL_REFUSED_ORDER     /* the message was not understood */
+    BL_REFUSED_ORDER,    /* the message was not understood */
+    BL_REFUSED_OVER      /* cancel: no such build waits or runs */
 } bl_refused_e;
+
+typedef struct {
+    apr_uint64_t build;
+    const char *by; /* who asks, for people: a user or an address */
+} bl_cancel_t;
 
 typedef struct {
     apr_uint64_t build; /* its id */
@@ -135,6 +152,8 @@ apr_status_t bl_wire_accepted_write(const char **frame, apr_size_t *len,
                                     apr_pool_t *p);
 apr_status_t bl_wire_refused_write(const char **frame, apr_size_t *len,
                                    const bl_refusal_t *refusal, apr_pool_t *p);
+apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
+                                  const bl_cancel_t *cancel, apr_pool_t *p);
 
 /**
  * Read a frame's body; strings are copied into p.
@@ -150,5 +169,7 @@ apr_status_t bl_wire_accepted_read(bl_accepted_t *out,
                                    apr_pool_t *p);
 apr_status_t bl_wire_refused_read(bl_refusal_t *out,
                                   const bl_wire_frame_t *frame, apr_pool_t *p);
+apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
+                                 const bl_wire_frame_t *frame, apr_pool_t *p);
 
 #endif /* BL_WIRE_H */

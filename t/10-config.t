@@ -74,6 +74,12 @@ my @values = (
         [map { [$_, undef, $count->(0, 1000000)] } qw(-1 1000001 10k)]],
     ['BuildLogLineLimit', '', ['256', '1048576'],
         [map { [$_, undef, $count->(256, 1048576)] } qw(255 1048577 16k)]],
+    ['BuildLogKeep', '',
+        ['count=1', 'count=0 age=0 size=0', 'age=36500d', 'age=12h size=10G', 'size=1t', 'count=10000000'],
+        [(map { [$_, undef, qr/count=N \(up to 10000000\), age=TIME .*size=BYTES .*0 is no limit/] }
+            qw(10 count count= count=-1 count=x count=1.5 count=10000001 age= age=-1d age=1x age=36501d age=d
+               size= size=1X size=-1 size=1GB size=99999999T Count=1 days=3 =1)),
+         ['count=1 nonsense', 'nonsense', qr/0 is no limit/]]],
     ['BuildLog', $directory, ['On', 'off', 'ON'],
         [map { [$_, undef, qr/On or Off/] } qw(yes 1 Onn)]],
     ['BuildLogStep', $directory,
@@ -89,6 +95,11 @@ my @values = (
         qw(BuildLogTimeout BuildLogIdleTimeout)),
     ['BuildLogKillGrace', $directory, ['0', '500ms', '5s'],
         [map { [$_, undef, $time->('0s')] } qw(721h -1 x)]],
+    ['BuildLogMaxLog', $directory,
+        ['65536', '64K', '64k', '100000', '256M', '1m', '1G', '1T', '1099511627776'],
+        [map { [$_, undef, qr/a number of bytes from 64K to 1T/] } qw(0 1 65535 63K 0M -1 -1G
+            1025G 1099511627777 1048577M 2T 1.5M 64KB 64KK M 0x10000 +64K many
+            99999999999999999999 9223372036854775807G 17592186044416K 1E)]],
     ['BuildLogSetEnv', $directory, ['A 1', '_a9 x', 'PATH "/a:/b c"', 'B \'x "y"\''],
         [['1A x', '1A', $name], ['A=B x', 'A=B', $name], ['"" x', '', $two],
          ['"A B" x', 'A B', $name], ["\xc3\xa4 x", "\xc3\xa4", $name]]],
@@ -153,7 +164,7 @@ for (@values) {
 my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1',
     'BuildLogMaxQueue 1', 'BuildLogMaxClients 1', 'BuildLogLineLimit 1024');
 my @project = ('BuildLog On', 'BuildLogStep a b', 'BuildLogTitle x', 'BuildLogTimeout 1h',
-    'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogSetEnv A b',
+    'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogMaxLog 1M', 'BuildLogSetEnv A b',
     'BuildLogPassEnv A');
 my @endpoint = ('BuildLogPing 1', 'BuildLogRetry 1', 'BuildLogFlush 1',
     'BuildLogTimeFormat %s', 'BuildLogAllowOrigin http://a', 'BuildLogMessage failed x');

@@ -324,7 +324,7 @@ subtest 'projects' => sub {
     my $list = sub { get_json('/api/project/projects')->{projects} };
     my %found = map { $_->{path} => $_ } @{ $list->() };
     is_deeply [sort keys %found], [map { $_->{path} } @{ $list->() }], 'sorted, each once';
-    is_deeply [sort keys %{ $found{$quick} }], [qw(last path title)], 'the fields of a project';
+    is_deeply [sort keys %{ $found{$quick} }], [qw(average last path title)], 'the fields of a project';
     is $found{ project('hello') }{title}, 'Hello', 'the configured title';
     is $found{$fresh}{title}, "made-fresh-$$", 'the name of a directory found by a wildcard';
     is $found{$fresh}{last}, undef, 'nothing was built there yet';

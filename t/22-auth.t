@@ -74,6 +74,12 @@ for my $format ('', '&format=json', '&from=tail', '&tail=5', "&lastEventId=1") {
     is $a->{json}{user}, 'alice', '... and who asked for it';
     is $b->{status}, 404, 'bob does not';
     is $b->{body}, $no->{body}, '... as if it were not there';
+    for my $log ('/log', '/log?follow=1', '/log?format=json', '/log?format=x') {
+        ($b, $no) = map { get_as('bob', "$at/project/builds/$_$log") } $of_alice, $none;
+        is $b->{status}, 404, "nor its $log";
+        is $b->{body}, $no->{body}, '... as if it were not there';
+    }
+    like get_as('alice', "$at/project/builds/$of_alice/log")->{body}, qr/^for alice alone$/m, 'alice does';
     is get_as('bob', "$at/project/builds/$_")->{json}{id}, $_, "bob sees build $_ of both"
         for $of_both, $of_bob;
     is get_as('bob', "$at/project/builds/$of_both")->{json}{user}, 'alice', '... and who asked for it';

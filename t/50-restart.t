@@ -257,6 +257,7 @@ sub alive_in
     $_->wait_for('last words') for $p, $q;
     my (undef, $answer) = $s->post_build($q->path);
     my $three = $answer->{build}{id};
+    $q->prepare('out I waited', 'exit 0');
     my $f   = BuildLog::Follower->start($s, "/api/log/push?build=$one");
     my $all = $s->open_stream('/api/log/push');
     $all->event(5) for 1 .. 2;
@@ -269,7 +270,6 @@ sub alive_in
     my $end = $s->wait_for_state($one, 'lost', 10);
     is $end->{state}, 'lost', 'the runner is killed: its build is lost';
     is $s->wait_for_state($two, 'lost', 10)->{state}, 'lost', 'the other one too';
-    is $s->wait_for_state($three, 'lost', 10)->{state}, 'lost', 'and what waited';
     like $end->{reason}, qr/runner ended/, 'with the reason';
     log_is_whole($one, 'runner killed', state => 'lost', lines => 200);
     saw_all($f, $one, 'runner killed');
@@ -282,6 +282,12 @@ sub alive_in
     my @seen = $all->until(sub { ($_->{event} // '') eq 'build' && $_->{data} =~ /"id":$two,.*"lost"/ }, 10);
     ok scalar(@seen), 'the feed of all builds says so, on the same connection';
     $all->close;
+
+    # What waited goes on waiting, until nothing of the lost build is left.
+    is $s->wait_for_state($three, 'succeeded', 20)->{state}, 'succeeded',
+        'a build that waited outlives the runner';
+    log_is_whole($three, 'it waited', state => 'succeeded');
+    is_deeply [glob($s->state . '/queue/*')], [], 'and its order is cleared away';
 
     my $next = $p->start('out works again', 'exit 0');
     cmp_ok $next, '>', $three, 'the next build has a new number';

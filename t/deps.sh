@@ -22,6 +22,7 @@ perl                    prove
 nodejs                  node
 yarnpkg                 yarn yarnpkg
 '
+# postgresql: its programs only; t/pg.sh has a server of its own.
 # libapache2-mod-perl2 is where Debian keeps Apache::Test; mod_perl itself is
 # not loaded. chromium and playwright-core (below) are for the tests of the page.
 list_test='
@@ -34,6 +35,8 @@ clang                   clang
 clang-format            clang-format
 cppcheck                cppcheck
 chromium                chromium
+postgresql              /usr/lib/postgresql/*/bin/initdb
+libaprutil1-dbd-pgsql   /usr/lib/*/apr-util-1/apr_dbd_pgsql.so
 '
 list_fuzz='
 clang                   clang

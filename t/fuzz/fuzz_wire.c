@@ -48,6 +48,9 @@ static void check_order(const bl_order_t *order)
     must(order->timeout > 0 && order->idle_timeout > 0 &&
              order->kill_grace >= 0,
          "times are in range");
+    must((apr_uint64_t)order->max_log >= BL_WIRE_LOG_LEAST &&
+             (apr_uint64_t)order->max_log <= BL_WIRE_LOG_MOST,
+         "the log's limit is in range");
 }
 
 /* @return did it come out: then *bytes and *len are the frame written again */
@@ -58,6 +61,7 @@ static int try_message(const char **bytes, apr_size_t *len,
     bl_limits_t limits;
     bl_accepted_t accepted;
     bl_refusal_t refusal;
+    bl_cancel_t cancel;
     apr_status_t rv = APR_EGENERAL;
 
     switch (frame->type) {
@@ -85,9 +89,15 @@ static int try_message(const char **bytes, apr_size_t *len,
         if (bl_wire_refused_read(&refusal, frame, pool) != APR_SUCCESS)
             return 0;
         must(refusal.why >= BL_REFUSED_QUEUE_FULL &&
-                 refusal.why <= BL_REFUSED_ORDER && refusal.text != NULL,
+                 refusal.why <= BL_REFUSED_OVER && refusal.text != NULL,
              "refused is whole");
         rv = bl_wire_refused_write(bytes, len, &refusal, pool);
+        break;
+    case BL_WIRE_CANCEL:
+        if (bl_wire_cancel_read(&cancel, frame, pool) != APR_SUCCESS)
+            return 0;
+        must(cancel.build >= 1 && cancel.by != NULL, "cancel is whole");
+        rv = bl_wire_cancel_write(bytes, len, &cancel, pool);
         break;
     }
     must(rv == APR_SUCCESS, "what was read can be written");

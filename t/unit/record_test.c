@@ -15,7 +15,8 @@
 #define AT "2026-11-22T10:00:00.123456Z"
 
 #define BL_REC_ALL                                                            \
-    (BL_REC_PIECE | BL_REC_NOTE | BL_REC_CR | BL_REC_BUILD | BL_REC_END)
+    (BL_REC_PIECE | BL_REC_NOTE | BL_REC_CR | BL_REC_BUILD | BL_REC_END |     \
+     BL_REC_GAP)
 
 static bl_record_t make(unsigned flags, unsigned step, const char *text)
 {
@@ -57,7 +58,9 @@ static void test_encode(void)
         {BL_REC_NOTE, 1000, "", AT " stdout F:note \n"},
         {BL_REC_NOTE | BL_REC_BUILD, 0, "{}", AT " stdout F:note:build {}\n"},
         {BL_REC_NOTE | BL_REC_END, 0, "{}", AT " stdout F:note:end {}\n"},
-        {BL_REC_ALL, 999, "all", AT " stdout P:note:cr:build:end:s999 all\n"},
+        {BL_REC_ALL, 999, "all",
+         AT " stdout P:note:cr:build:end:gap:s999 all\n"},
+        {BL_REC_NOTE | BL_REC_GAP, 0, "out", AT " stdout F:note:gap out\n"},
         {0, 0, "\xC3\xBC \xF0\x9F\x9A\x80",
          AT " stdout F \xC3\xBC \xF0\x9F\x9A\x80\n"},
     };

@@ -291,6 +291,59 @@ static void test_full(void)
     is_u64((uint64_t)i, 3000, "rows that were dropped come back");
 }
 
+/* Builds are removed (BuildLogKeep), ended ones and, when one cannot be
+ * stored, new ones: nothing else is forgotten for it, now or later. */
+static void test_drop_ended(void)
+{
+    bl_table_t *t = table_new(1);
+    unsigned count = 0, found = 0, first = 0, i;
+    int rows[4096], row = -1;
+    bl_table_row_t seen;
+
+    for (i = 0; i < 3000; i++) {
+        bl_table_row_add(t, &rows[count], count + 1, "/p", "{}");
+        bl_table_row_publish(t, rows[count], 1, 1000 + count);
+        bl_table_row_set(t, rows[count], 1, "{}");
+        bl_table_row_set(t, rows[count], 1, "{}"); /* it ends but once */
+        count++;
+        if (count > 10)
+            bl_table_row_drop(t, rows[first++]);
+        bl_table_row_add(t, &row, 100000 + i, "/p", "{}");
+        bl_table_row_drop(t, row);
+    }
+    is_u64(bl_table_forgotten(t), 0,
+           "ended builds are removed, one for each new one");
+    for (i = 0; i < BL_TABLE_RECENT - 10; i++) {
+        bl_table_row_add(t, &rows[count], count + 1, "/p", "{}");
+        bl_table_row_publish(t, rows[count], 1, 1000 + count);
+        bl_table_row_set(t, rows[count], 1, "{}");
+        count++;
+    }
+    for (i = first; i < count; i++)
+        found += bl_table_find(&seen, t, i + 1, rows[i]) == APR_SUCCESS;
+    is_u64(found, BL_TABLE_RECENT, "there is room for as many as before");
+    is_u64(bl_table_forgotten(t), 0, "and none of them is forgotten");
+    for (i = 0; i < 200; i++) {
+        bl_table_row_add(t, &row, 200000 + i, "/p", "{}");
+        bl_table_row_publish(t, row, 1, 10000 + i);
+        bl_table_row_set(t, row, 1, "{}");
+    }
+    ok(bl_table_row_count(t) <= BL_TABLE_RECENT + 20 &&
+           bl_table_forgotten(t) >= 1000 + count - 1,
+       "then the oldest make room for new ones (%d rows)",
+       bl_table_row_count(t));
+    bl_table_row_drop(t, row);
+    bl_table_row_drop(t, row);
+    found = 0;
+    for (i = 0; i < 200; i++)
+        found += bl_table_find(&seen, t, 200000 + i, -1) == APR_SUCCESS;
+    bl_table_row_add(t, &row, 300000, "/p", "{}");
+    bl_table_row_set(t, row, 1, "{}");
+    for (i = 0; i < 200; i++)
+        found -= bl_table_find(&seen, t, 200000 + i, -1) == APR_SUCCESS;
+    is_u64(found, 0, "a row that is dropped twice is dropped once");
+}
+
 /* ---- T3: texts while they change ------------------------------------ */
 
 #define FIRST_FILLER 1000000000
@@ -723,6 +776,7 @@ int main(void)
     test_reset();
     test_recycle();
     test_full();
+    test_drop_ended();
     test_torn_processes();
     test_killed_writer();
     test_slots();

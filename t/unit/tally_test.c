@@ -80,6 +80,24 @@ static void test_cuts(void)
     }
 }
 
+static void test_copy(void)
+{
+    bl_build_t build;
+    bl_tally_t *t = bl_tally_create(pool), *copy;
+
+    memset(&build, 0, sizeof(build));
+    add(t, BL_REC_PIECE, "a", 1);
+    copy = bl_tally_copy(t, pool);
+    add(t, 0, "other", 5);
+    add(copy, 0, "bc", 2);
+    bl_tally_finish(copy, &build, pool);
+    is_str(build.sha256, SUM_ABC, "a copy goes on by itself");
+    is_u64(build.lines, 1, "its lines");
+    is_u64(build.bytes, 4, "its bytes");
+    bl_tally_finish(t, &build, pool);
+    is_u64(build.bytes, 7, "and so does the first one");
+}
+
 int main(void)
 {
     apr_initialize();
@@ -87,5 +105,6 @@ int main(void)
     apr_pool_create(&pool, NULL);
     test_known();
     test_cuts();
+    test_copy();
     return done_testing();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tree_test.c - every process below a process is found, however it tried to
- * get away, and no other (promise 5)
+ * get away, and no other (promise 5); and by its environment that of a lost
+ * build, and no stranger (R1 of bl_orphans.h)
  *
  * The test is a subreaper, as the keeper is. Nothing is signalled before the
  * count of what would be was found right.
@@ -9,6 +10,7 @@
 #include "bl_tree.h"
 
 /* libc */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include <unistd.h>
 /* APR */
 #include <apr_general.h>
+#include <apr_strings.h>
 #include <apr_time.h>
 
 #include "tap.h"
@@ -376,6 +379,118 @@ static void test_skip(void)
     end_all(6);
 }
 
+/* ---- by environment ------------------------------------------------- */
+
+/* Of this test alone, however many run at once. */
+static char id_entry[64], project_entry[64];
+static const char *const wanted[] = {id_entry, project_entry, NULL};
+
+/* A program with this environment. It sleeps; when this returns it is there.
+ * before: what is done in the process first */
+static pid_t program(const char *const *env, void (*before)(void))
+{
+    char *const args[] = {(char *)"sleep", (char *)"30", NULL};
+    int gone[2];
+    char byte;
+    pid_t pid;
+
+    if (pipe2(gone, O_CLOEXEC) != 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        if (before != NULL)
+            before();
+        execve("/bin/sleep", args, (char *const *)env);
+        _exit(9);
+    }
+    close(gone[1]);
+    while (read(gone[0], &byte, 1) < 0)
+        ; /* end of file: the program has begun */
+    close(gone[0]);
+    return pid;
+}
+
+static void test_env(void)
+{
+    static char longer[64], shorter[64], inside[128], much[100 * 1024];
+    const char *const both[] = {"PATH=/bin", id_entry, "A=", project_entry,
+                                NULL};
+    const char *const turned[] = {project_entry, id_entry, NULL};
+    const char *const far_away[] = {much, id_entry, project_entry, NULL};
+    const char *const only_id[] = {id_entry, "OTHER=1", NULL};
+    const char *const only_project[] = {project_entry, NULL};
+    const char *const other_id[] = {longer, shorter, project_entry, NULL};
+    const char *const hidden[] = {inside, project_entry, NULL};
+    const char *const none[] = {NULL};
+    const char *const strange[] = {"id", project_entry, NULL};
+    pid_t ours[5], others[6];
+    unsigned living = 0, dead = 0;
+    int i, status;
+
+    apr_snprintf(id_entry, sizeof(id_entry), "BUILDLOG_ID=%ld",
+                 (long)getpid());
+    apr_snprintf(project_entry, sizeof(project_entry),
+                 "BUILDLOG_PROJECT=/tree_test/%ld", (long)getpid());
+    apr_snprintf(longer, sizeof(longer), "%s0", id_entry);
+    apr_snprintf(shorter, sizeof(shorter), "X%s", id_entry);
+    apr_snprintf(inside, sizeof(inside), "NOTE=\n%s", id_entry);
+    memset(much, 'x', sizeof(much) - 1);
+    memcpy(much, "MUCH=", 5);
+
+    is_u64((uint64_t)bl_tree_signal_env(wanted, 0), 0,
+           "no process has this environment");
+    ours[0] = program(both, NULL);
+    ours[1] = program(turned, new_session);
+    ours[2] = program(far_away, ignore_term);
+    ours[3] = program(both, fork_twice); /* its parents are gone */
+    ours[4] = program(both, NULL);
+    others[0] = program(only_id, NULL);
+    others[1] = program(only_project, NULL);
+    others[2] = program(other_id, NULL);
+    others[3] = program(hidden, NULL);
+    others[4] = program(none, NULL);
+    others[5] = program(strange, NULL);
+    kill(ours[4], SIGSTOP);
+    if (!is_u64((uint64_t)bl_tree_signal_env(wanted, 0), 5,
+                "those that have it, wherever it stands")) {
+        printf("Bail out! these may be somebody's processes\n");
+        exit(1);
+    }
+    is_u64((uint64_t)below_me(), 11, "among others");
+    is_u64((uint64_t)bl_tree_signal_env(wanted, SIGKILL), 5,
+           "all are signalled");
+    /* The one that forked away is a child of the test, a subreaper. */
+    while (bl_tree_signal_env(wanted, 0) > 0)
+        usleep(1000);
+    for (i = 0; i < 5; i++) {
+        if (i == 3)
+            waitpid(ours[3], &status, 0); /* its first process */
+        else
+            dead += waitpid(ours[i], &status, 0) == ours[i] &&
+                    WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    }
+    is_u64(dead, 4, "and end by that");
+    while (waitpid(-1, &status, WNOHANG) > 0)
+        ;
+    for (i = 0; i < 6; i++)
+        living += kill(others[i], 0) == 0;
+    is_u64(living, 6, "a stranger with a part of it is not touched");
+    end_all(6);
+}
+
+static void test_env_zombie(void)
+{
+    const char *const both[] = {id_entry, project_entry, NULL};
+    pid_t pid = program(both, NULL);
+    siginfo_t info;
+
+    kill(pid, SIGKILL);
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    is_u64((uint64_t)bl_tree_signal_env(wanted, 0), 0,
+           "a zombie has no environment any more");
+    waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
     apr_initialize();
@@ -394,6 +509,8 @@ int main(void)
     test_skip();
     test_forking();
     test_signal();
+    test_env();
+    test_env_zombie();
     apr_terminate();
     return done_testing();
 }

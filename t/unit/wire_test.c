@@ -35,6 +35,7 @@ static apr_status_t read_back(frame_t *again, const bl_wire_frame_t *frame,
     bl_limits_t limits;
     bl_accepted_t accepted;
     bl_refusal_t refusal;
+    bl_cancel_t cancel;
     apr_status_t rv = APR_EGENERAL;
 
     switch (frame->type) {
@@ -61,6 +62,11 @@ static apr_status_t read_back(frame_t *again, const bl_wire_frame_t *frame,
         if (rv == APR_SUCCESS)
             rv =
                 bl_wire_refused_write(&again->bytes, &again->len, &refusal, p);
+        break;
+    case BL_WIRE_CANCEL:
+        rv = bl_wire_cancel_read(&cancel, frame, p);
+        if (rv == APR_SUCCESS)
+            rv = bl_wire_cancel_write(&again->bytes, &again->len, &cancel, p);
         break;
     }
     return rv;
@@ -123,6 +129,7 @@ static bl_order_t order_make(void)
     order.timeout = apr_time_from_sec(3600);
     order.idle_timeout = apr_time_from_sec(600);
     order.kill_grace = apr_time_from_sec(5);
+    order.max_log = 1000000;
     order.rlimits[BL_WIRE_RLIMIT_CPU].set = 1;
     order.rlimits[BL_WIRE_RLIMIT_CPU].soft = 100;
     order.rlimits[BL_WIRE_RLIMIT_CPU].hard = APR_UINT64_MAX;
@@ -146,7 +153,7 @@ static frame_t order_frame(const bl_order_t *order)
 
 static frame_t limits_frame(void)
 {
-    bl_limits_t limits = {2, 64, 16384};
+    bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
     frame_t frame = {NULL, 0};
 
     if (bl_wire_limits_write(&frame.bytes, &frame.len, &limits, pool) !=
@@ -177,7 +184,18 @@ static frame_t refused_frame(void)
     return frame;
 }
 
-#define EXAMPLES 4
+static frame_t cancel_frame(void)
+{
+    bl_cancel_t cancel = {42, "alice"};
+    frame_t frame = {NULL, 0};
+
+    if (bl_wire_cancel_write(&frame.bytes, &frame.len, &cancel, pool) !=
+        APR_SUCCESS)
+        abort();
+    return frame;
+}
+
+#define EXAMPLES 5
 
 static void examples(frame_t *frames)
 {
@@ -187,16 +205,20 @@ static void examples(frame_t *frames)
     frames[1] = limits_frame();
     frames[2] = accepted_frame();
     frames[3] = refused_frame();
+    frames[4] = cancel_frame();
 }
 
 /* ---- the way there and back ----------------------------------------- */
 
 static void test_bytes(void)
 {
-    static const char want[] = "BLW1\2\0\0\0\x2A\0\0\0"
+    static const char want[] = "BLW1\2\0\0\0\x54\0\0\0"
                                "\x0C\0\x08\0\0\0\2\0\0\0\0\0\0\0"
                                "\x0D\0\x08\0\0\0\x40\0\0\0\0\0\0\0"
-                               "\x0E\0\x08\0\0\0\0\x40\0\0\0\0\0\0";
+                               "\x0E\0\x08\0\0\0\0\x40\0\0\0\0\0\0"
+                               "\x14\0\x08\0\0\0\xE8\3\0\0\0\0\0\0"
+                               "\x15\0\x08\0\0\0\x20\x1C\0\0\0\0\0\0"
+                               "\x16\0\x08\0\0\0\0\0\1\0\0\0\0\0";
     frame_t frame = limits_frame();
 
     is_mem(frame.bytes, frame.len, want, sizeof(want) - 1,
@@ -243,6 +265,7 @@ static void test_order(void)
            back->idle_timeout == order.idle_timeout &&
            back->kill_grace == order.kill_grace,
        "order: times");
+    ok(back->max_log == order.max_log, "order: the log's limit");
     same = 1;
     for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
         same = same && back->rlimits[i].set == order.rlimits[i].set &&
@@ -268,6 +291,7 @@ static void test_least_order(void)
     order.steps = &step;
     order.timeout = 1;
     order.idle_timeout = 1;
+    order.max_log = (apr_int64_t)BL_WIRE_LOG_LEAST;
     bytes = order_frame(&order);
     ok(take(bytes.bytes, bytes.len) == APR_SUCCESS, "order: the least");
 }
@@ -291,6 +315,7 @@ static void test_most_of_an_order(void)
     order.timeout = APR_INT64_MAX;
     order.idle_timeout = APR_INT64_MAX;
     order.kill_grace = APR_INT64_MAX;
+    order.max_log = BL_WIRE_LOG_MOST;
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         order.messages[i] = "x";
     bytes = order_frame(&order);
@@ -303,7 +328,7 @@ static void test_answers(void)
     bl_wire_frame_t frame;
     bl_accepted_t accepted = {0, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
-    bl_limits_t limits = {0, 0, 0};
+    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
     apr_size_t need;
 
     bl_wire_frame_read(&frame, &need, bytes.bytes, bytes.len);
@@ -344,7 +369,7 @@ static void test_frames(void)
         CASE("a header cut", "BLW1\1\0\0\0\0\0\0", APR_INCOMPLETE, 12),
         CASE("no body", "BLW1\1\0\0\0\0\0\0\0", APR_SUCCESS, 12),
         CASE("type 0", "BLW1\0\0\0\0\0\0\0\0", APR_EGENERAL, 0),
-        CASE("type 5", "BLW1\5\0\0\0\0\0\0\0", APR_EGENERAL, 0),
+        CASE("type 6", "BLW1\6\0\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 257", "BLW1\1\1\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 2^24+1", "BLW1\1\0\0\1\0\0\0\0", APR_EGENERAL, 0),
         CASE("the longest", "BLW1\1\0\0\0\0\0\x08\0", APR_INCOMPLETE,
@@ -643,6 +668,9 @@ static void test_numbers_read(void)
         {"negative idle time", APR_UINT64_C(600000000),
          APR_UINT64_C(0x8000000000000000)},
         {"negative grace", 5000000, APR_UINT64_MAX},
+        {"too small a log", 1000000, BL_WIRE_LOG_LEAST - 1},
+        {"too large a log", 1000000, BL_WIRE_LOG_MOST + 1},
+        {"a negative log", 1000000, APR_UINT64_MAX},
     };
     bl_order_t order = order_make();
     frame_t frame = order_frame(&order);
@@ -678,13 +706,18 @@ static void test_limits_values(void)
         {"a line beyond that", 16384, 1398078, APR_EGENERAL},
         {"a line of 2^32 + 16384", 16384, APR_UINT64_C(0x100004000),
          APR_EGENERAL},
+        {"all builds", 1000, 0, APR_SUCCESS},
+        {"2^32 builds kept", 1000, APR_UINT64_C(0x100000000), APR_EGENERAL},
+        {"for ever", 7200, 0, APR_SUCCESS},
+        {"a negative age", 7200, APR_UINT64_MAX, APR_EGENERAL},
+        {"most bytes", 65536, APR_UINT64_MAX, APR_SUCCESS},
     };
     frame_t frame = limits_frame();
     unsigned i;
 
     for (i = 0; i < COUNT_OF(cases); i++) {
         frame_t other = with_number(&frame, cases[i].from, cases[i].to);
-        bl_limits_t limits = {2, 64, 16384};
+        bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
 
         ok(take(other.bytes, other.len) == cases[i].rv, "limits read: %s",
            cases[i].name);
@@ -694,8 +727,12 @@ static void test_limits_values(void)
             limits.max_builds = (apr_uint32_t)cases[i].to;
         else if (cases[i].from == 64)
             limits.max_queue = (apr_uint32_t)cases[i].to;
-        else
+        else if (cases[i].from == 16384)
             limits.line_limit = (apr_uint32_t)cases[i].to;
+        else if (cases[i].from == 1000)
+            limits.keep_count = (apr_uint32_t)cases[i].to;
+        else
+            limits.keep_age = (apr_interval_time_t)cases[i].to;
         other.bytes = NULL;
         ok((bl_wire_limits_write(&other.bytes, &other.len, &limits, pool) ==
             APR_SUCCESS) == (cases[i].rv == APR_SUCCESS),
@@ -709,10 +746,11 @@ static void test_answer_values(void)
     frame_t other = with_number(&frame, BL_REFUSED_STORE, 0);
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
     bl_accepted_t accepted = {0, "{}"};
+    bl_cancel_t cancel = {0, "alice"};
 
     ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: no reason");
-    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_ORDER + 1);
-    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 5");
+    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_OVER + 1);
+    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 6");
     frame = accepted_frame();
     other = with_number(&frame, 42, 0);
     ok(take(other.bytes, other.len) == APR_EGENERAL, "accepted: build 0");
@@ -721,8 +759,10 @@ static void test_answer_values(void)
     ok(bl_wire_refused_write(&other.bytes, &other.len, &refusal, pool) ==
                APR_EINVAL &&
            bl_wire_accepted_write(&other.bytes, &other.len, &accepted, pool) ==
+               APR_EINVAL &&
+           bl_wire_cancel_write(&other.bytes, &other.len, &cancel, pool) ==
                APR_EINVAL,
-       "refused without text, accepted without a build: not written");
+       "refused without text, others without a build: not written");
     refusal.text = "";
     refusal.why = (bl_refused_e)0;
     accepted.build = 1;
@@ -776,6 +816,10 @@ static void test_order_write(void)
     REFUSED(order.timeout = -1, "negative time");
     REFUSED(order.idle_timeout = 0, "no idle time");
     REFUSED(order.kill_grace = -1, "negative grace");
+    REFUSED(order.max_log = 0, "no log");
+    REFUSED(order.max_log = -1, "a negative log");
+    REFUSED(order.max_log = BL_WIRE_LOG_LEAST - 1, "too small a log");
+    REFUSED(order.max_log = BL_WIRE_LOG_MOST + 1, "too large a log");
 #undef REFUSED
 }
 
@@ -857,7 +901,7 @@ static void test_types(void)
 {
     frame_t frames[EXAMPLES];
     bl_order_t *order = NULL;
-    bl_limits_t limits = {7, 7, 7};
+    bl_limits_t limits = {7, 7, 7, 7, 7, 7};
     bl_accepted_t accepted = {7, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
     unsigned taken = 0;

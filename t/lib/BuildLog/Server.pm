@@ -7,6 +7,9 @@ package BuildLog::Server;
 #   $s->request('GET', '/api/project/projects')      as in BuildLog::Test
 #   $s->graceful; $s->restart; $s->stop; $s->begin   (again, after stop)
 #   $s->pids                                          { parent, runner, children, keepers }
+#   $s->kill_runner(@more)                            by KILL, with more pids in the same
+#                                                     moment; waits for the next, its pid
+#   $s->log_records($id)                              of a log: [{ time, stream, tags, text }]
 #   BuildLog::Server->main                            the first one, likewise
 #
 # Its configuration is small: loopback, a state directory of its own, the
@@ -265,14 +268,14 @@ sub begin
     return ($status // 1, (<$out> // '') . ($@ // ''));
 }
 
-# It takes builds: its children and its runner are there.
+# It takes builds: its children and its runner are there, and that has begun.
 sub wait_until_it_answers
 {
     my ($self) = @_;
     return wait_until {
         my $r = eval { $self->request('GET', '/api/project/projects') };
         my $p = $self->pids;
-        $r && $r->{status} == 200 && $p->{runner};
+        $r && $r->{status} == 200 && $p->{runner} && $self->error_log =~ /BL0240 runner $p->{runner} begins/;
     } 15, 'the server answers';
 }
 
@@ -290,6 +293,20 @@ sub stop
     my $done = eval { wait_until_gone($seconds // 20, @pids) };
     waitpid $self->{pid}, POSIX::WNOHANG();
     return $done;
+}
+
+# Another one comes at once, or after the back-off when it dies often.
+sub kill_runner
+{
+    my ($self, @more) = @_;
+    my $old = $self->pids->{runner} // die "no runner\n";
+    # Who stands still sees nothing of the others' end.
+    kill 'STOP', $old, @more if @more;
+    kill 'KILL', $old, @more;
+    return wait_until {
+        my $new = $self->pids->{runner};
+        $new && $new != $old && $self->error_log =~ /BL0240 runner $new begins/ ? $new : undef;
+    } 90, 'a new runner';
 }
 
 # ---- what there is of it -----------------------------------------------
@@ -321,7 +338,9 @@ sub pids
         if ((process_name($pid) // '') eq 'buildlog-runner') { $found{runner} = $pid }
         else { push @{ $found{children} }, $pid }
     }
-    $found{keepers} = [processes_below($found{runner})] if $found{runner};
+    # The historian stands beside the keepers, and is none.
+    $found{keepers} = [grep { process_name($_) ne 'buildlog-histor' } processes_below($found{runner})]
+        if $found{runner};
     return \%found;
 }
 
@@ -332,6 +351,17 @@ sub error_log
     open my $in, '<', "$self->{dir}/error_log" or return '';
     local $/;
     return <$in> // '';
+}
+
+sub log_records
+{
+    my ($self, $id) = @_;
+    my $path = $self->state . "/logs/$id.log";
+    open my $in, '<', $path or die "$path: $!\n";
+    return [map {
+        /^(\S+) (stdout|stderr) (\S+) (.*)$/ or die "$path: no record: $_";
+        { time => $1, stream => $2, tags => [split /:/, $3], text => $4 };
+    } <$in>];
 }
 
 # ---- requests, as in BuildLog::Test ----------------------------------------

@@ -241,13 +241,16 @@ sub allow_in_log { push @allowed, @_; return }
 
 # Processes that a build of this server started: [pid, command], zombies left
 # out. They carry BUILDLOG_ID; other servers on this machine have other projects.
+# build_processes(ID): those of this build.
 sub build_processes
 {
+    my ($id) = @_;
     my $top = top();
     my @found;
     for my $dir (glob '/proc/[0-9]*') {
         my $environ = _slurp("$dir/environ") // next;
         next unless $environ =~ /(?:^|\0)BUILDLOG_ID=/;
+        next if defined $id && $environ !~ /(?:^|\0)BUILDLOG_ID=$id(?:\0|\z)/;
         next unless $environ =~ /\Q$top\E/ || (readlink("$dir/cwd") // '') =~ /^\Q$top\E/;
         my $stat = _slurp("$dir/stat") // next;
         next if $stat =~ /^\d+ \(.*\) [ZX]/s;

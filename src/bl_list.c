@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_list.c - the list of builds
+ *
+ * The table has what waits and runs and what ended last; the history has what
+ * ended, a little later. Both are in the order of numbers: they are merged,
+ * newest first, and a build that is in both is taken from the table.
+ *
+ * ORDER         the table is read before the history: a build that ends in
+ *               between is in the first, at least
+ * DIAGNOSTICS   BL0410 the history cannot be read
+ */
+#include "bl_list.h"
+
+/* libc */
+#include <stdlib.h>
+/* APR */
+#include <apr_hash.h>
+#include <apr_strings.h>
+/* httpd */
+#include "http_protocol.h"
+#include "mod_buildlog.h"
+/* layer 0 */
+#include "bl_build.h"
+#include "bl_json.h"
+/* layer 3 */
+#include "bl_api.h"
+#include "bl_config.h"
+#include "bl_daemon.h"
+#include "bl_error.h"
+#include "bl_project.h"
+#include "bl_query.h"
+
+#define LIMIT_DEFAULT 50
+#define LIMIT_MOST 200
+
+/* Rows of the history that are looked at for one answer, when most of them are
+ * not for this user; the next page goes on from there. */
+#define LOOKED_AT_MOST 5000
+
+typedef struct {
+    apr_uint64_t id;
+    const char *json;
+} entry_t;
+
+typedef struct {
+    request_rec *r;
+    bl_history_filter_t filter;
+    apr_hash_t *seen;          /* projects: "" not permitted */
+    apr_array_header_t *known; /* entry_t of the table, newest first */
+    int next_known;            /* of these */
+    bl_history_t *history;     /* NULL: none, or no more */
+    apr_array_header_t *page;  /* const char *: rows of the history */
+    int next_row;              /* of these */
+    int looked_at;             /* rows of the history */
+    apr_uint64_t last;         /* behind it the next page begins */
+    int is_over;               /* nothing is behind it */
+    int is_broken;             /* the history cannot be read */
+} list_t;
+
+/* ---- history -------------------------------------------------------- */
+
+bl_history_t *bl_list_history(request_rec *r, int *broken)
+{
+    const bl_server_conf_t *conf = bl_config_server();
+    const char *params = bl_config_database(r->pool), *why = "";
+    bl_history_t *history = NULL;
+    apr_status_t rv;
+
+    *broken = 0;
+    if (params == NULL)
+        return NULL;
+    rv = bl_history_open(&history, &why, conf->db_driver, params,
+                         BL_HISTORY_READ, r->pool);
+    if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv))
+        return history;
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "BL0410 the history cannot be read: %s", why);
+    *broken = 1;
+    return NULL;
+}
+
+static void history_failed(list_t *list)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, list->r,
+                  "BL0410 the history cannot be read: %s",
+                  bl_history_why(list->history));
+    bl_history_close(&list->history);
+    list->is_broken = 1;
+}
+
+/* ---- two sources ---------------------------------------------------- */
+
+static int may_see(list_t *list, const char *project)
+{
+    const char *known = apr_hash_get(list->seen, project, APR_HASH_KEY_STRING);
+
+    if (known == NULL) {
+        project = apr_pstrdup(list->r->pool, project);
+        known = bl_project_may_see(list->r, project) ? project : "";
+        apr_hash_set(list->seen, project, APR_HASH_KEY_STRING, known);
+    }
+    return known[0] != '\0';
+}
+
+static int matches(list_t *list, const bl_build_t *build)
+{
+    const bl_history_filter_t *filter = &list->filter;
+
+    return (filter->before == 0 || build->id < filter->before) &&
+           (filter->state == BL_HISTORY_ANY_STATE ||
+            build->state == filter->state) &&
+           (filter->project == NULL ||
+            strcmp(build->project, filter->project) == 0) &&
+           may_see(list, build->project);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    apr_uint64_t x = ((const entry_t *)a)->id, y = ((const entry_t *)b)->id;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void read_table(list_t *list)
+{
+    const bl_table_t *table = bl_daemon_table();
+    int i, rows = bl_table_row_count(table);
+    apr_pool_t *scratch;
+
+    list->known = apr_array_make(list->r->pool, 64, sizeof(entry_t));
+    apr_pool_create(&scratch, list->r->pool);
+    for (i = 0; i < rows; i++) {
+        const char *project, *json;
+        bl_table_row_t row;
+        bl_build_t *build;
+        entry_t *entry;
+
+        apr_pool_clear(scratch);
+        if (bl_table_row_read(&row, table, i) != APR_SUCCESS ||
+            bl_table_row_text(&project, &json, table, i, row.build, scratch) !=
+                APR_SUCCESS ||
+            bl_build_from_json(&build, json, strlen(json), scratch) !=
+                APR_SUCCESS)
+            continue;
+        entry = apr_array_push(list->known);
+        entry->id = row.build;
+        /* Also what is not shown: the history may still have it as it was. */
+        entry->json =
+            matches(list, build) ? apr_pstrdup(list->r->pool, json) : NULL;
+    }
+    apr_pool_destroy(scratch);
+    qsort(list->known->elts, (apr_size_t)list->known->nelts, sizeof(entry_t),
+          newest_first);
+}
+
+/* The next row of the history. @return NULL: there is none */
+static bl_build_t *next_row(list_t *list, const char **json)
+{
+    bl_build_t *build;
+
+    for (;;) {
+        if (list->history == NULL)
+            return NULL;
+        if (list->page == NULL || list->next_row == list->page->nelts) {
+            if (list->page != NULL && list->next_row < list->filter.limit)
+                return NULL; /* the page before was the last one */
+            list->next_row = 0;
+            if (bl_history_list(&list->page, list->history, &list->filter,
+                                list->r->pool) != APR_SUCCESS) {
+                history_failed(list);
+                return NULL;
+            }
+            if (list->page->nelts == 0)
+                return NULL;
+        }
+        *json = APR_ARRAY_IDX(list->page, list->next_row++, const char *);
+        list->looked_at++;
+        if (bl_build_from_json(&build, *json, strlen(*json), list->r->pool) ==
+            APR_SUCCESS) {
+            list->filter.before = build->id;
+            return build;
+        }
+    }
+}
+
+static int is_known(const list_t *list, apr_uint64_t id)
+{
+    entry_t key = {id, NULL};
+
+    return list->known->nelts > 0 &&
+           bsearch(&key, list->known->elts, (apr_size_t)list->known->nelts,
+                   sizeof(entry_t), newest_first) != NULL;
+}
+
+/* ---- one list ------------------------------------------------------- */
+
+static void append(bl_json_t *array, const char *json, apr_pool_t *p)
+{
+    bl_json_t *build;
+    const char *why;
+
+    if (bl_json_parse(&build, json, strlen(json), &why, p) == APR_SUCCESS)
+        bl_json_append(array, build);
+}
+
+/* Those of the table that are newer than an id; 0: all. */
+static int take_known(list_t *list, bl_json_t *array, apr_uint64_t newer_than,
+                      int limit)
+{
+    int taken = 0;
+
+    while (taken < limit && list->next_known < list->known->nelts) {
+        const entry_t *entry =
+            &APR_ARRAY_IDX(list->known, list->next_known, entry_t);
+
+        if (entry->id < newer_than)
+            break;
+        list->next_known++;
+        if (entry->json == NULL)
+            continue;
+        append(array, entry->json, list->r->pool);
+        list->last = entry->id;
+        taken++;
+    }
+    return taken;
+}
+
+static void merge(list_t *list, bl_json_t *array, int limit)
+{
+    int taken = 0;
+
+    while (taken < limit && list->looked_at < LOOKED_AT_MOST) {
+        const char *json;
+        bl_build_t *build = next_row(list, &json);
+
+        taken += take_known(list, array, build != NULL ? build->id : 0,
+                            limit - taken);
+        if (build == NULL) {
+            list->is_over = list->next_known == list->known->nelts;
+            return;
+        }
+        if (taken == limit)
+            return;
+        list->last = build->id;
+        if (!is_known(list, build->id) && may_see(list, build->project)) {
+            append(array, json, list->r->pool);
+            taken++;
+        }
+    }
+}
+
+/* ---- the request ---------------------------------------------------- */
+
+static const char *read_query(list_t *list, int *limit)
+{
+    apr_table_t *query = apr_table_make(list->r->pool, 8);
+    bl_history_filter_t *filter = &list->filter;
+    const char *state, *before, *most;
+
+    if (bl_query_split(query, list->r) != APR_SUCCESS)
+        return "The query is not encoded as it must be.";
+    state = apr_table_get(query, "state");
+    before = apr_table_get(query, "before");
+    most = apr_table_get(query, "limit");
+    filter->project = apr_table_get(query, "project");
+    filter->state = BL_HISTORY_ANY_STATE;
+    *limit = LIMIT_DEFAULT;
+    if (state != NULL &&
+        bl_build_state_read(&filter->state, state) != APR_SUCCESS)
+        return "state must be queued, running, succeeded, failed, cancelled, "
+               "timed-out or lost.";
+    if (before != NULL) {
+        filter->before = bl_api_read_number(before);
+        if (filter->before == 0)
+            return "before must be the number of a build.";
+    }
+    if (most != NULL) {
+        apr_uint64_t n = bl_api_read_number(most);
+
+        if (n == 0 || n > LIMIT_MOST)
+            return apr_psprintf(list->r->pool,
+                                "limit must be a number from 1 to %d.",
+                                LIMIT_MOST);
+        *limit = (int)n;
+    }
+    return NULL;
+}
+
+int bl_list_send(request_rec *r)
+{
+    bl_json_t *answer = bl_json_object(r->pool);
+    bl_json_t *array = bl_json_array(r->pool);
+    const char *wrong;
+    list_t list;
+    int limit;
+
+    memset(&list, 0, sizeof(list));
+    list.r = r;
+    list.seen = apr_hash_make(r->pool);
+    wrong = read_query(&list, &limit);
+    if (wrong != NULL)
+        return bl_error_send(r, HTTP_BAD_REQUEST, wrong);
+    list.filter.limit = LIMIT_MOST;
+    read_table(&list);
+    list.history = bl_list_history(r, &list.is_broken);
+    merge(&list, array, limit);
+    bl_history_close(&list.history);
+    bl_json_set(answer, "builds", array);
+    if (list.is_over || list.last == 0)
+        bl_json_set_null(answer, "next");
+    else
+        bl_json_set_int(answer, "next", (apr_int64_t)list.last);
+    if (list.is_broken)
+        bl_json_set_bool(answer, "incomplete", 1);
+    return bl_api_answer(r, HTTP_OK, bl_json_text(answer, r->pool));
+}

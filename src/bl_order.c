@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_order.c - what clients ask the runner for: start a build, end one
+ */
+#include "bl_order.h"
+
+/* APR */
+#include <apr_strings.h>
+/* httpd */
+#include "http_core.h"
+#include "http_protocol.h"
+#include "mod_buildlog.h"
+/* layer 0 */
+#include "bl_json.h"
+/* layer 3 */
+#include "bl_api.h"
+#include "bl_config.h"
+#include "bl_daemon.h"
+#include "bl_error.h"
+#include "bl_project.h"
+
+/* A path and a little around it. */
+#define BODY_MOST (64 * 1024)
+
+/* Of a build's record; who has a longer name is known by its beginning. */
+#define USER_MOST 200
+
+/* ---- the body of a POST --------------------------------------------- */
+
+/* @return OK; the status to answer with, *detail says why */
+static int read_body(request_rec *r, const char **body, apr_size_t *len,
+                     const char **detail)
+{
+    char *buf = apr_palloc(r->pool, BODY_MOST + 1);
+    apr_size_t used = 0;
+    int result = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
+
+    *detail = "The body cannot be read.";
+    if (result != OK)
+        return result;
+    if (ap_should_client_block(r)) {
+        long n;
+
+        while ((n = ap_get_client_block(r, buf + used, BODY_MOST + 1 - used)) >
+               0) {
+            used += (apr_size_t)n;
+            if (used > BODY_MOST) {
+                *detail = apr_psprintf(
+                    r->pool, "The body may have at most %d bytes.", BODY_MOST);
+                return HTTP_REQUEST_ENTITY_TOO_LARGE;
+            }
+        }
+        if (n < 0)
+            return HTTP_BAD_REQUEST;
+    }
+    *body = buf;
+    *len = used;
+    return OK;
+}
+
+static int path_from_json(request_rec *r, const char *body, apr_size_t len,
+                          const char **path, const char **detail)
+{
+    const char *why;
+    bl_json_t *json;
+
+    if (bl_json_parse(&json, body, len, &why, r->pool) != APR_SUCCESS) {
+        *detail = apr_pstrcat(r->pool, "The body is not a JSON object: ", why,
+                              ".", NULL);
+        return HTTP_BAD_REQUEST;
+    }
+    *path = bl_json_string(json, "projectPath");
+    if (*path == NULL && bl_json_has(json, "projectPath")) {
+        *detail = "projectPath must be a string.";
+        return HTTP_BAD_REQUEST;
+    }
+    return OK;
+}
+
+static int path_from_form(request_rec *r, const char *body, apr_size_t len,
+                          const char **path, const char **detail)
+{
+    char *text = apr_pstrmemdup(r->pool, body, len), *field, *rest;
+
+    if (strlen(text) != len) {
+        *detail = "The body has a NUL byte.";
+        return HTTP_BAD_REQUEST;
+    }
+    for (field = apr_strtok(text, "&", &rest); field != NULL;
+         field = apr_strtok(NULL, "&", &rest)) {
+        char *value = strchr(field, '=');
+
+        if (value == NULL)
+            continue;
+        *value++ = '\0';
+        if (ap_unescape_urlencoded(field) != OK ||
+            strcmp(field, "projectPath") != 0)
+            continue;
+        if (ap_unescape_urlencoded(value) != OK) {
+            *detail = "projectPath is not encoded as a form wants it.";
+            return HTTP_BAD_REQUEST;
+        }
+        if (*path != NULL) {
+            *detail = "projectPath is there more than once.";
+            return HTTP_BAD_REQUEST;
+        }
+        *path = value;
+    }
+    return OK;
+}
+
+static int has_type(const char *content_type, const char *wanted)
+{
+    apr_size_t len = strlen(wanted);
+
+    return ap_cstr_casecmpn(content_type, wanted, len) == 0 &&
+           strchr("; \t", content_type[len]) != NULL;
+}
+
+static int read_path(request_rec *r, const char **path, const char **detail)
+{
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    const char *body = "";
+    apr_size_t len = 0;
+    int result;
+
+    *path = NULL;
+    if (type == NULL)
+        type = "application/x-www-form-urlencoded";
+    if (!has_type(type, "application/x-www-form-urlencoded") &&
+        !has_type(type, "application/json")) {
+        *detail = "The body must be application/x-www-form-urlencoded or "
+                  "application/json.";
+        return HTTP_UNSUPPORTED_MEDIA_TYPE;
+    }
+    result = read_body(r, &body, &len, detail);
+    if (result == OK && has_type(type, "application/json"))
+        result = path_from_json(r, body, len, path, detail);
+    else if (result == OK)
+        result = path_from_form(r, body, len, path, detail);
+    if (result == OK && (*path == NULL || **path == '\0')) {
+        *detail = "projectPath is missing: the absolute path of the project's "
+                  "directory.";
+        return HTTP_BAD_REQUEST;
+    }
+    return result;
+}
+
+/* ---- POST .../build ------------------------------------------------- */
+
+static void take_rlimit(bl_wire_rlimit_t *out, const struct rlimit *limit)
+{
+    if (limit == NULL)
+        return;
+    out->set = 1;
+    out->soft =
+        limit->rlim_cur == RLIM_INFINITY ? APR_UINT64_MAX : limit->rlim_cur;
+    out->hard =
+        limit->rlim_max == RLIM_INFINITY ? APR_UINT64_MAX : limit->rlim_max;
+}
+
+static void make_order(bl_order_t *order, const bl_project_t *project,
+                       request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(project->sections);
+    const bl_dir_conf_t *conf = project->conf;
+    int i;
+
+    memset(order, 0, sizeof(*order));
+    order->project = project->path;
+    order->title = bl_config_title(conf, project->path, r->pool);
+    if (r->user != NULL)
+        order->user = apr_pstrndup(r->pool, r->user, USER_MOST);
+    order->steps = (bl_wire_step_t *)bl_config_steps(conf, &order->step_count);
+    order->env = bl_config_env(conf, &order->env_count, r->pool);
+    order->timeout = bl_config_timeout(conf);
+    order->idle_timeout = bl_config_idle_timeout(conf);
+    order->kill_grace = bl_config_kill_grace(conf);
+    order->max_log = bl_config_max_log(conf);
+    take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_CPU], core->limit_cpu);
+    take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_MEM], core->limit_mem);
+    take_rlimit(&order->rlimits[BL_WIRE_RLIMIT_NPROC], core->limit_nproc);
+    for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
+        order->messages[i] = conf->messages[i];
+}
+
+static int answer_accepted(request_rec *r, const bl_accepted_t *accepted)
+{
+    bl_json_t *answer = bl_json_object(r->pool), *build;
+    const char *why;
+
+    bl_json_set_string(answer, "msg", bl_config_accepted(bl_config_dir(r)));
+    if (bl_json_parse(&build, accepted->json, strlen(accepted->json), &why,
+                      r->pool) == APR_SUCCESS)
+        bl_json_set(answer, "build", build);
+    /* .../build -> .../builds/42, wherever it is mapped. */
+    apr_table_setn(r->headers_out, "Location",
+                   apr_psprintf(r->pool, "%ss/%" APR_UINT64_T_FMT,
+                                ap_escape_uri(r->pool, r->uri),
+                                accepted->build));
+    return bl_api_answer(r, HTTP_ACCEPTED, bl_json_text(answer, r->pool));
+}
+
+static int answer_no_runner(request_rec *r)
+{
+    return bl_error_unavailable(r, 5,
+                                "The process that runs builds does not "
+                                "answer; it is begun again by itself.");
+}
+
+int bl_order_build(request_rec *r)
+{
+    bl_project_t project;
+    const char *path, *detail = NULL;
+    bl_order_t order;
+    bl_asked_t asked;
+    int result = read_path(r, &path, &detail);
+
+    if (result != OK)
+        return bl_error_send(r, result, detail);
+    if (bl_project_find(&project, r, path) != APR_SUCCESS)
+        return bl_error_send(r, HTTP_FORBIDDEN,
+                             "This path is not a project that you may build.");
+    make_order(&order, &project, r);
+    bl_daemon_ask(&asked, &order, r);
+    switch (asked.what) {
+    case BL_ASKED_ACCEPTED:
+        return answer_accepted(r, &asked.accepted);
+    case BL_ASKED_REFUSED:
+        if (asked.refused.why == BL_REFUSED_ORDER)
+            return bl_error_send(r, HTTP_INTERNAL_SERVER_ERROR,
+                                 asked.refused.text);
+        return bl_error_unavailable(r, 10, asked.refused.text);
+    default:
+        return answer_no_runner(r);
+    }
+}
+
+/* ---- POST .../builds/42/cancel -------------------------------------- */
+
+static int answer_cancelled(request_rec *r, const bl_accepted_t *accepted)
+{
+    bl_json_t *answer = bl_json_object(r->pool), *build;
+    const char *why;
+
+    if (bl_json_parse(&build, accepted->json, strlen(accepted->json), &why,
+                      r->pool) == APR_SUCCESS)
+        bl_json_set(answer, "build", build);
+    return bl_api_answer(r, HTTP_ACCEPTED, bl_json_text(answer, r->pool));
+}
+
+int bl_order_cancel(request_rec *r)
+{
+    const char *project, *json, *body, *detail;
+    bl_table_row_t row;
+    bl_cancel_t cancel;
+    bl_asked_t asked;
+    apr_size_t len;
+    int result = read_body(r, &body, &len, &detail);
+
+    if (result != OK)
+        return bl_error_send(r, result, detail);
+    cancel.build = bl_api_build_of(r, "/cancel");
+    if (cancel.build == 0 || bl_api_find_build(&row, &project, &json, r,
+                                               cancel.build) != APR_SUCCESS)
+        return bl_error_send(r, HTTP_NOT_FOUND, "There is no such build.");
+    cancel.by = r->user != NULL ? apr_pstrndup(r->pool, r->user, USER_MOST)
+                                : r->useragent_ip;
+    bl_daemon_cancel(&asked, &cancel, r);
+    switch (asked.what) {
+    case BL_ASKED_ACCEPTED:
+        return answer_cancelled(r, &asked.accepted);
+    case BL_ASKED_REFUSED:
+        return bl_error_send(r,
+                             asked.refused.why == BL_REFUSED_OVER
+                                 ? HTTP_CONFLICT
+                                 : HTTP_INTERNAL_SERVER_ERROR,
+                             asked.refused.text);
+    default:
+        return answer_no_runner(r);
+    }
+}
