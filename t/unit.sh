@@ -25,4 +25,4 @@ fi
 [ $# != 0 ] || { echo "unit: no unit tests" >&2; exit 1; }
 # Leaks are nothing here: pools live until the end.
 export ASAN_OPTIONS=detect_leaks=0
-exec prove --exec 't/unit.sh --one' "$@"
+exec prove -j "$(nproc)" --exec 't/unit.sh --one' "$@"

@@ -45,6 +45,7 @@ static bl_order_t order_make(void)
     order.timeout = 3600;
     order.idle_timeout = 600;
     order.kill_grace = 5;
+    order.max_log = 1 << 20;
     order.messages[BL_BUILD_FAILED] = "Not this time";
     return order;
 }
