@@ -223,6 +223,9 @@ static void begin_step(bl_job_t *job, int step)
         job->output, (unsigned)step + 1,
         apr_pstrcat(job->pool, "$ ", job->order->steps[step].command, NULL));
     bl_output_commit(job->output);
+    /* Killed up to here the runner has begun nothing, and the next one can;
+     * from here on the build is lost with it, and never begun twice. */
+    unspool(job);
     bl_keeper_run(job->keeper, step);
 }
 
@@ -394,7 +397,6 @@ void bl_job_start(bl_job_t *job)
     apr_status_t rv;
 
     build->position = 0;
-    unspool(job);
     add_environment(job);
     bl_build_move(build, BL_BUILD_RUNNING);
     build->started = bl_stamp_next(job->host->last_id, job->host->now);

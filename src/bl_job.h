@@ -13,8 +13,10 @@
  *        |                                                    |
  *        |                               keeper gone, all read|
  *        +--stop---------------------------------> WRITING <--+
- *                                                     | its sums are known,
- * the | end is in the log DONE
+ *                                                     |
+ *                    its sums are known, its end is in the log
+ *                                                     |
+ *                                                   DONE
  *
  * J1  every build has exactly one final state, and its log ends with it
  * J2  a step's header stands behind all output of the step before

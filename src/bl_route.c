@@ -105,7 +105,8 @@ static void add_cors(request_rec *r)
     apr_table_setn(r->err_headers_out, "Access-Control-Allow-Credentials",
                    "true");
     apr_table_setn(r->err_headers_out, "Access-Control-Expose-Headers",
-                   "Location, Retry-After");
+                   "Accept-Ranges, Content-Range, ETag, Location, "
+                   "Retry-After");
 }
 
 /* What a browser asks before a request to another site. */
@@ -117,7 +118,8 @@ static int answer_options(request_rec *r, const route_t *route)
         apr_table_setn(r->headers_out, "Access-Control-Allow-Methods",
                        route->allow);
         apr_table_setn(r->headers_out, "Access-Control-Allow-Headers",
-                       "Content-Type, Last-Event-ID");
+                       "Content-Type, If-None-Match, If-Range, Last-Event-ID, "
+                       "Range");
         apr_table_setn(r->headers_out, "Access-Control-Max-Age", "600");
     }
     return HTTP_NO_CONTENT;

@@ -409,7 +409,7 @@ subtest 'pages of other sites' => sub {
     is $r->{status}, 204, 'a browser asks before';
     is $r->{headers}{'access-control-allow-origin'}, $there, '... its origin may';
     like $r->{headers}{'access-control-allow-methods'}, qr/\bPOST\b/, '... with POST';
-    like $r->{headers}{'access-control-allow-headers'}, qr/\bContent-Type\b/i, '... and JSON';
+    like $r->{headers}{'access-control-allow-headers'}, qr/\bContent-Type\b.*\bRange\b/i, '... and JSON, and parts';
     like $r->{headers}{'access-control-max-age'}, qr/^\d+$/, '... for a while';
     for (['/cors/api/project/build', 'https://evil.example'], ['/api/project/build', $there]) {
         my ($path, $from) = @$_;
@@ -419,6 +419,7 @@ subtest 'pages of other sites' => sub {
     for my $path ('/cors/api/project/projects', '/cors/api/project/builds/1') {
         $r = request('GET', $path, headers => { Origin => $there });
         is $r->{headers}{'access-control-allow-origin'}, $there, "$path can be read from there";
+        like $r->{headers}{'access-control-expose-headers'}, qr/\bETag\b.*\bRetry-After\b/, '... with what it says of itself';
     }
     $r = request('GET', '/cors/api/project/builds/0', headers => { Origin => $there });
     is $r->{headers}{'access-control-allow-origin'}, $there, 'and so can be what is refused';
