@@ -12,6 +12,7 @@
 #include "bl_child.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
+#include "bl_directive.h"
 #include "bl_parked.h"
 #include "bl_project.h"
 #include "bl_route.h"
@@ -32,7 +33,7 @@ module AP_MODULE_DECLARE_DATA buildlog_module = {
     bl_config_merge_dir,
     bl_config_create_server,
     NULL, /* the server's directives are global: nothing to merge */
-    bl_config_commands,
+    bl_directives,
     register_hooks,
     AP_MODULE_FLAG_NONE,
 };

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_config.h - the module's directives
+ * bl_config.h - what the directives said, and what holds where none did
  *
  * Layer:    3 (httpd glue).
  * Runs in:  created while the configuration is read; afterwards only read.
- * Owns:     the directives: their names, defaults, checks and merging.
- * Not here: what they do.
- *
- * C1  a wrong value stops the server with a line that names the directive, the
- *     value and what is allowed
- * C2  no directive is taken from .htaccess
+ * Owns:     their values, defaults and merging.
+ * Not here: the directives themselves (bl_directive), what they do.
  */
 #ifndef BL_CONFIG_H
 #define BL_CONFIG_H
@@ -37,6 +33,9 @@ typedef struct {
     apr_uint32_t max_parked; /* of a child; 0: by its threads */
 } bl_server_conf_t;
 
+/* Bytes of a title. */
+#define BL_CONF_TITLE_MOST 200
+
 /* Not set: inherited, and at last the default. */
 #define BL_CONF_UNSET (-1)
 
@@ -63,8 +62,6 @@ typedef struct {
     apr_array_header_t *allow_origin; /* const char *; NULL: none */
     const char *stream_origin;        /* NULL: the page's own */
 } bl_dir_conf_t;
-
-extern const command_rec bl_config_commands[];
 
 void *bl_config_create_server(apr_pool_t *p, server_rec *s);
 void *bl_config_create_dir(apr_pool_t *p, char *path);
