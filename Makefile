@@ -118,6 +118,10 @@ bench: $(MODULE) $(BENCH) ## measure, beside a bound: REPS=1 LOADS='fanout burst
 	@MODULE=$(MODULE) APXS=$(APXS) REPS='$(REPS)' LOADS='$(LOADS)' \
 	    PEERS='$(PEERS)' exec t/bench/bench.pl $(BUILD)/bench
 
+bench-store: $(MODULE) ## measure lists of many builds, and a large log: BUILDS=10000 LOG=1024
+	@MODULE=$(MODULE) APXS=$(APXS) BUILDS='$(BUILDS)' LOG='$(LOG)' \
+	    exec t/bench/store.pl
+
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
 install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
@@ -138,6 +142,6 @@ clean: ## remove what was built (not what make deps installed)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: all deps deps-test run test lint unit suite asan fuzz bench install \
-        clean help
+.PHONY: all deps deps-test run test lint unit suite asan fuzz bench \
+        bench-store install clean help
 .DELETE_ON_ERROR:

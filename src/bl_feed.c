@@ -10,7 +10,8 @@
  * viewer that is a little late finds its chunk there; one that is very late
  * makes a reader go back to its place in the logs. A chunk with the gap of a
  * hole is not found there: by the time of the next viewer the hole may have
- * its note.
+ * its note. And when a build has ended, what was made while it ran is not: it
+ * may hold lines that were left out since.
  *
  * ORDER         the watermark is read before the rows (T2 in bl_table.h), and
  *               only records up to it are taken: so the ids of several logs
@@ -70,6 +71,7 @@ struct bl_feed_t {
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
     apr_off_t file_tail;
     int file_final;
+    int ended;             /* the one build had, when we last looked */
     int passing;           /* the chunk that is being made */
     bl_encoder_t *encoder; /* where a chunk is written */
     apr_bucket *ping;
@@ -358,6 +360,36 @@ static void chunk_keep(bl_feed_t *f, bl_stamp_t from, const bl_chunk_t *chunk)
     kept->passing = f->passing;
 }
 
+static void chunks_forget(bl_feed_t *f)
+{
+    int i;
+
+    for (i = 0; i < CHUNKS; i++) {
+        if (f->chunks[i].filled && f->chunks[i].chunk.bucket != NULL)
+            apr_bucket_destroy(f->chunks[i].chunk.bucket);
+        f->chunks[i].filled = 0;
+    }
+}
+
+/* From its end on a log is what it is, and so every viewer from then on shall
+ * see it. Readers are given up too: they have blocks of it in their buffers.
+ */
+static void forget_running(bl_feed_t *f)
+{
+    bl_table_row_t row;
+    int i;
+
+    if (f->spec.build == 0 || f->ended ||
+        build_state(&row, f) != APR_SUCCESS || !row.final)
+        return;
+    f->ended = 1;
+    chunks_forget(f);
+    for (i = 0; i < PLACES; i++) {
+        if (f->places[i].reader != NULL)
+            bl_reader_destroy(&f->places[i].reader);
+    }
+}
+
 int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
 {
     bl_table_row_t row;
@@ -374,11 +406,13 @@ int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
 
 apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
 {
-    kept_chunk_t *kept = chunk_find(f, after);
+    kept_chunk_t *kept;
     apr_status_t rv = APR_SUCCESS;
     place_t *place;
     apr_size_t len;
 
+    forget_running(f);
+    kept = chunk_find(f, after);
     if (kept != NULL) {
         *chunk = kept->chunk;
         return APR_SUCCESS;
@@ -459,13 +493,9 @@ const bl_feed_spec_t *bl_feed_spec(const bl_feed_t *f)
 void bl_feed_destroy(bl_feed_t **feed)
 {
     bl_feed_t *f = *feed;
-    int i;
 
     *feed = NULL;
-    for (i = 0; i < CHUNKS; i++) {
-        if (f->chunks[i].filled && f->chunks[i].chunk.bucket != NULL)
-            apr_bucket_destroy(f->chunks[i].chunk.bucket);
-    }
+    chunks_forget(f);
     if (f->ping != NULL)
         apr_bucket_destroy(f->ping);
     apr_pool_destroy(f->pool);

@@ -93,16 +93,18 @@ static const bl_sql_statement_t statements[STATEMENT_COUNT] = {
                  "WHERE project = %s AND state = %s AND ended >= started "
                  "ORDER BY id DESC LIMIT %lld) AS latest"},
     [LIST_ALL] = {"buildlog_list_all",
-                  "SELECT record FROM buildlog_builds "
+                  "SELECT id, project, record FROM buildlog_builds "
                   "WHERE id <= %lld ORDER BY id DESC LIMIT %lld"},
-    [LIST_PROJECT] = {"buildlog_list_project",
-                      "SELECT record FROM buildlog_builds WHERE project = %s "
-                      "AND id <= %lld ORDER BY id DESC LIMIT %lld"},
-    [LIST_STATE] = {"buildlog_list_state",
-                    "SELECT record FROM buildlog_builds WHERE state = %s "
-                    "AND id <= %lld ORDER BY id DESC LIMIT %lld"},
+    [LIST_PROJECT] =
+        {"buildlog_list_project",
+         "SELECT id, project, record FROM buildlog_builds WHERE project = %s "
+         "AND id <= %lld ORDER BY id DESC LIMIT %lld"},
+    [LIST_STATE] =
+        {"buildlog_list_state",
+         "SELECT id, project, record FROM buildlog_builds WHERE state = %s "
+         "AND id <= %lld ORDER BY id DESC LIMIT %lld"},
     [LIST_BOTH] = {"buildlog_list_both",
-                   "SELECT record FROM buildlog_builds "
+                   "SELECT id, project, record FROM buildlog_builds "
                    "WHERE project = %s AND state = %s "
                    "AND id <= %lld ORDER BY id DESC LIMIT %lld"},
     [PUT] = {"buildlog_put",
@@ -376,7 +378,7 @@ apr_status_t bl_history_list(apr_array_header_t **out, bl_history_t *h,
 {
     apr_int64_t last = APR_INT64_MAX, limit = filter->limit;
     statement_e which = LIST_ALL;
-    apr_array_header_t *records;
+    apr_array_header_t *rows;
     const void *args[4];
     int n = 0;
     apr_status_t rv = bl_sql_enter(h->db);
@@ -400,10 +402,15 @@ apr_status_t bl_history_list(apr_array_header_t **out, bl_history_t *h,
     rv = bl_sql_look(h->db, which, args);
     if (rv != APR_SUCCESS)
         return rv;
-    records = apr_array_make(p, 16, sizeof(const char *));
-    while (bl_sql_next(h->db))
-        APR_ARRAY_PUSH(records, const char *) = bl_sql_text(h->db, 0, p);
-    *out = records;
+    rows = apr_array_make(p, filter->limit, sizeof(bl_history_row_t));
+    while (bl_sql_next(h->db)) {
+        bl_history_row_t *row = apr_array_push(rows);
+
+        row->id = (apr_uint64_t)bl_sql_number(h->db, 0);
+        row->project = bl_sql_text(h->db, 1, p);
+        row->json = bl_sql_text(h->db, 2, p);
+    }
+    *out = rows;
     return APR_SUCCESS;
 }
 

@@ -107,9 +107,17 @@ typedef struct {
     int limit;              /* most rows */
 } bl_history_filter_t;
 
+/* A build without reading its record: most that are looked at are not shown
+ * when others may not be seen. */
+typedef struct {
+    apr_uint64_t id;
+    const char *project;
+    const char *json; /* the record, as by bl_history_find */
+} bl_history_row_t;
+
 /**
- * Records (const char *, made in p as by bl_history_find), newest first. The
- * next page is before the id of the last of them.
+ * Rows (bl_history_row_t, their texts made in p), newest first. The next page
+ * is before the id of the last of them.
  *
  * @return also APR_EINVAL: project is not UTF-8
  */

@@ -50,12 +50,14 @@ typedef struct {
     apr_array_header_t *known; /* entry_t of the table, newest first */
     int next_known;            /* of these */
     bl_history_t *history;     /* NULL: none, or no more */
-    apr_array_header_t *page;  /* const char *: rows of the history */
-    int next_row;              /* of these */
-    int looked_at;             /* rows of the history */
-    apr_uint64_t last;         /* behind it the next page begins */
-    int is_over;               /* nothing is behind it */
-    int is_broken;             /* the history cannot be read */
+    apr_pool_t *page_pool;
+    apr_array_header_t *page; /* bl_history_row_t */
+    int next_row;             /* of these */
+    int is_last_page;
+    int looked_at;     /* rows of the history */
+    apr_uint64_t last; /* behind it the next page begins */
+    int is_over;       /* nothing is behind it */
+    int is_broken;     /* the history cannot be read */
 } list_t;
 
 /* ---- history -------------------------------------------------------- */
@@ -103,16 +105,25 @@ static int may_see(list_t *list, const char *project)
     return known[0] != '\0';
 }
 
-static int matches(list_t *list, const bl_build_t *build)
+/* Reading a record takes longer than all else here: only a filter by state
+ * makes it necessary. */
+static int has_state(const list_t *list, const char *json, apr_pool_t *p)
+{
+    bl_build_t *build;
+
+    return list->filter.state == BL_HISTORY_ANY_STATE ||
+           (bl_build_from_json(&build, json, strlen(json), p) == APR_SUCCESS &&
+            build->state == list->filter.state);
+}
+
+static int matches(list_t *list, apr_uint64_t id, const char *project)
 {
     const bl_history_filter_t *filter = &list->filter;
 
-    return (filter->before == 0 || build->id < filter->before) &&
-           (filter->state == BL_HISTORY_ANY_STATE ||
-            build->state == filter->state) &&
+    return (filter->before == 0 || id < filter->before) &&
            (filter->project == NULL ||
-            strcmp(build->project, filter->project) == 0) &&
-           may_see(list, build->project);
+            strcmp(project, filter->project) == 0) &&
+           may_see(list, project);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -133,55 +144,61 @@ static void read_table(list_t *list)
     for (i = 0; i < rows; i++) {
         const char *project, *json;
         bl_table_row_t row;
-        bl_build_t *build;
         entry_t *entry;
 
         apr_pool_clear(scratch);
         if (bl_table_row_read(&row, table, i) != APR_SUCCESS ||
             bl_table_row_text(&project, &json, table, i, row.build, scratch) !=
-                APR_SUCCESS ||
-            bl_build_from_json(&build, json, strlen(json), scratch) !=
                 APR_SUCCESS)
             continue;
         entry = apr_array_push(list->known);
         entry->id = row.build;
         /* Also what is not shown: the history may still have it as it was. */
-        entry->json =
-            matches(list, build) ? apr_pstrdup(list->r->pool, json) : NULL;
+        entry->json = NULL;
+        if (matches(list, row.build, project) &&
+            has_state(list, json, scratch))
+            entry->json = apr_pstrdup(list->r->pool, json);
     }
     apr_pool_destroy(scratch);
     qsort(list->known->elts, (apr_size_t)list->known->nelts, sizeof(entry_t),
           newest_first);
 }
 
-/* The next row of the history. @return NULL: there is none */
-static bl_build_t *next_row(list_t *list, const char **json)
+static apr_status_t read_page(list_t *list)
 {
-    bl_build_t *build;
+    apr_status_t rv;
 
-    for (;;) {
-        if (list->history == NULL)
-            return NULL;
-        if (list->page == NULL || list->next_row == list->page->nelts) {
-            if (list->page != NULL && list->next_row < list->filter.limit)
-                return NULL; /* the page before was the last one */
-            list->next_row = 0;
-            if (bl_history_list(&list->page, list->history, &list->filter,
-                                list->r->pool) != APR_SUCCESS) {
-                history_failed(list);
-                return NULL;
-            }
-            if (list->page->nelts == 0)
-                return NULL;
-        }
-        *json = APR_ARRAY_IDX(list->page, list->next_row++, const char *);
-        list->looked_at++;
-        if (bl_build_from_json(&build, *json, strlen(*json), list->r->pool) ==
-            APR_SUCCESS) {
-            list->filter.before = build->id;
-            return build;
-        }
+    apr_pool_clear(list->page_pool);
+    list->next_row = 0;
+    rv = bl_history_list(&list->page, list->history, &list->filter,
+                         list->page_pool);
+    if (rv != APR_SUCCESS) {
+        history_failed(list);
+        return rv;
     }
+    list->is_last_page = list->page->nelts < list->filter.limit;
+    /* The first one may do; who needs more needs many. */
+    list->filter.limit = LIMIT_MOST;
+    return APR_SUCCESS;
+}
+
+/* The next row of the history, valid until the next call. @return NULL: there
+ * is none */
+static const bl_history_row_t *next_row(list_t *list)
+{
+    const bl_history_row_t *row;
+
+    if (list->history == NULL)
+        return NULL;
+    if (list->page == NULL || list->next_row == list->page->nelts) {
+        if (list->is_last_page || read_page(list) != APR_SUCCESS ||
+            list->page->nelts == 0)
+            return NULL;
+    }
+    row = &APR_ARRAY_IDX(list->page, list->next_row++, bl_history_row_t);
+    list->looked_at++;
+    list->filter.before = row->id;
+    return row;
 }
 
 static int is_known(const list_t *list, apr_uint64_t id)
@@ -195,13 +212,16 @@ static int is_known(const list_t *list, apr_uint64_t id)
 
 /* ---- one list ------------------------------------------------------- */
 
-static void append(bl_json_t *array, const char *json, apr_pool_t *p)
+/* @return 0: it is no record */
+static int append(bl_json_t *array, const char *json, apr_pool_t *p)
 {
     bl_json_t *build;
     const char *why;
 
-    if (bl_json_parse(&build, json, strlen(json), &why, p) == APR_SUCCESS)
-        bl_json_append(array, build);
+    if (bl_json_parse(&build, json, strlen(json), &why, p) != APR_SUCCESS)
+        return 0;
+    bl_json_append(array, build);
+    return 1;
 }
 
 /* Those of the table that are newer than an id; 0: all. */
@@ -219,9 +239,8 @@ static int take_known(list_t *list, bl_json_t *array, apr_uint64_t newer_than,
         list->next_known++;
         if (entry->json == NULL)
             continue;
-        append(array, entry->json, list->r->pool);
+        taken += append(array, entry->json, list->r->pool);
         list->last = entry->id;
-        taken++;
     }
     return taken;
 }
@@ -231,22 +250,19 @@ static void merge(list_t *list, bl_json_t *array, int limit)
     int taken = 0;
 
     while (taken < limit && list->looked_at < LOOKED_AT_MOST) {
-        const char *json;
-        bl_build_t *build = next_row(list, &json);
+        const bl_history_row_t *row = next_row(list);
 
-        taken += take_known(list, array, build != NULL ? build->id : 0,
-                            limit - taken);
-        if (build == NULL) {
+        taken +=
+            take_known(list, array, row != NULL ? row->id : 0, limit - taken);
+        if (row == NULL) {
             list->is_over = list->next_known == list->known->nelts;
             return;
         }
         if (taken == limit)
             return;
-        list->last = build->id;
-        if (!is_known(list, build->id) && may_see(list, build->project)) {
-            append(array, json, list->r->pool);
-            taken++;
-        }
+        list->last = row->id;
+        if (!is_known(list, row->id) && may_see(list, row->project))
+            taken += append(array, row->json, list->r->pool);
     }
 }
 
@@ -301,7 +317,8 @@ int bl_list_send(request_rec *r)
     wrong = read_query(&list, &limit);
     if (wrong != NULL)
         return bl_error_send(r, HTTP_BAD_REQUEST, wrong);
-    list.filter.limit = LIMIT_MOST;
+    list.filter.limit = limit;
+    apr_pool_create(&list.page_pool, r->pool);
     read_table(&list);
     list.history = bl_list_history(r, &list.is_broken);
     merge(&list, array, limit);

@@ -28,7 +28,7 @@ my $lot = 40_000;
 # read became, blocks that are half full.
 my $slack = $limit / 16 + 160 * 1024;
 
-my $s = BuildLog::Server->start(<<"END");
+our $s = BuildLog::Server->start(<<"END");
 BuildLogMaxBuilds 4
 <Directory "@{[ top() ]}/t/projects/puppet-maxlog*">
     BuildLogMaxLog 256K
@@ -288,7 +288,8 @@ my $q = BuildLog::Puppet->new('maxlog-other', server => $s);
     read_until(sub { 0 }, $live, $late, $slow[0]);
     my @after = map { viewer($path) } 1 .. 8;
     read_until(sub { 0 }, @after);
-    is scalar(map { gaps($_) } @after), 0, 'and a moment later: none';
+    is scalar(map { gaps($_) } @after), 0, 'and a moment later: none'
+        or diag map { brief($_) . "\n" } @after;
     close_viewers(@stay, @after);
     read_until(sub { $_[0]{final} }, $all, $slow[1]);
     my $end = $live->{end};
@@ -373,6 +374,37 @@ my $q = BuildLog::Puppet->new('maxlog-other', server => $s);
     my $end = $s->wait_for_state($id, 'succeeded', 20);
     cmp_ok -s log_path($id), '>', $limit, 'a log a little longer than the limit';
     sums_are_right($id, $end, 'a little more');
+}
+
+# ---- what a child has kept ---------------------------------------------------------------
+
+# All viewers are in one child. Of what it made for the first one, who stands
+# still, a part is left out when the next ones come.
+{
+    local $s = BuildLog::Server->start(<<"END");
+<Directory "@{[ top() ]}/t/projects/puppet-maxlog-kept">
+    BuildLogMaxLog 256K
+</Directory>
+StartServers 1
+ServerLimit 1
+MaxRequestWorkers @{[ mpm() eq 'prefork' ? 1 : 10 ]}
+END
+    my $r     = BuildLog::Puppet->new('maxlog-kept', server => $s);
+    my $id    = $r->start('out begin');
+    my $path  = "/api/log/push?build=$id";
+    my $first = viewer($path, rcvbuf => 4096);
+    # Less than its sockets hold, more than a log's head.
+    $r->cue('flood 150000', 'out mark 1');
+    read_until(sub { ($_[0]{mark} // 0) == 1 }, $first);
+    $r->cue('flood 2000000', 'exit 0');
+    $s->wait_for_state($id, 'succeeded', 20);
+    my @v = map { viewer($path) } 1 .. 2;
+    read_until(sub { 0 }, @v);
+    is scalar(map { gaps($_) } @v), 0, 'after the end: no gap' or diag map { brief($_) . "\n" } @v;
+    my $note = file_is_right($id, 'what a child has kept', holes => 1, notes => 1);
+    my ($head, $rest) = ranges($v[0]);
+    is brief($_), "F 1-$head->[2], $note, F $rest->[1]-$rest->[2], Build finished, end", '... but what the log says' for @v;
+    close_viewers($first, @v);
 }
 
 # ---- a larger one --------------------------------------------------------------------------

@@ -31,6 +31,7 @@ libwww-perl             /usr/share/perl5/LWP/UserAgent.pm
 libio-socket-ssl-perl   /usr/share/perl5/IO/Socket/SSL.pm
 openssl                 openssl
 curl                    curl
+sqlite3                 sqlite3
 clang                   clang
 clang-format            clang-format
 cppcheck                cppcheck

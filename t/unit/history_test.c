@@ -358,11 +358,14 @@ static void walk(bl_history_t *h, bl_history_filter_t filter, int limit)
             break;
         pages++;
         for (i = 0; i < list->nelts; i++) {
-            apr_uint64_t id = id_of(APR_ARRAY_IDX(list, i, const char *));
+            const bl_history_row_t *row =
+                &APR_ARRAY_IDX(list, i, bl_history_row_t);
+            apr_uint64_t id = row->id;
 
             while (expected > 0 && !matches(expected, &filter))
                 expected--;
-            wrong += id != expected || id == 0;
+            wrong += id != expected || id == 0 || id_of(row->json) != id;
+            wrong += strstr(row->json, row->project) == NULL;
             expected -= expected > 0;
             filter.before = id;
             rows++;
