@@ -564,6 +564,11 @@ static apr_status_t begin(runner_t *r)
     r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
     r->host.last_id = bl_table_last_id(r->host.table);
     bl_table_reset(r->host.table);
+    number_load(r, r->pool);
+    /* What was removed had ids too: the next one is behind them, whatever the
+     * clock says. */
+    if (r->removed_id > r->host.last_id)
+        r->host.last_id = r->removed_id;
     r->unended_due = r->host.tick + UNENDED_TIME;
     rv = bl_spool_make(r->host.spool_dir, r->pool);
     if (rv != APR_SUCCESS)
@@ -583,7 +588,6 @@ static apr_status_t begin(runner_t *r)
         r->host.last_id = (bl_stamp_t)r->host.now;
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
-    number_load(r, r->pool);
     if (r->removed_id > bl_table_forgotten(r->host.table))
         bl_table_set_forgotten(r->host.table, r->removed_id);
     if (r->recovered.last_build > r->last_build)
