@@ -40,14 +40,18 @@ typedef struct {
     const char *has_table; /* followed by the name and "')" */
     const char *reading;
     const char *writing;
-    const char *session[3]; /* both; NULL at the end */
+    const char *session[4]; /* both, first; NULL at the end */
+    const char *settled;    /* both, last; NULL: nothing */
 } kind_t;
 
 static const kind_t kinds[] = {
     /* On the lock of somebody else the driver itself tries 15 more times, a
-     * tenth of a second apart. SQLite's busy_timeout would come on top of each
-     * try: it stays 0. trusted_schema: what a build might put into the file,
-     * which it could write, does not run in httpd. */
+     * tenth of a second apart; SQLite's busy_timeout would come on top of each
+     * try. But it does so only with what runs, and the first statement that is
+     * prepared reads the schema: for that one SQLite waits, or who opens just
+     * while a build's row is committed would be refused. trusted_schema: what
+     * a build might put into the file, which it could write, does not run in
+     * httpd. */
     {"sqlite3",
      1,
      0,
@@ -56,7 +60,9 @@ static const kind_t kinds[] = {
      "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('",
      "PRAGMA query_only = 1",
      "PRAGMA journal_mode = DELETE",
-     {"PRAGMA trusted_schema = 0", NULL}},
+     {"PRAGMA trusted_schema = 0", "PRAGMA busy_timeout = 1500",
+      "EXPLAIN SELECT 1 FROM sqlite_master", NULL},
+     "PRAGMA busy_timeout = 0"},
     /* Nobody waits for ever for a lock in the server. */
     {"pgsql",
      0,
@@ -66,7 +72,8 @@ static const kind_t kinds[] = {
      "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('",
      "SET default_transaction_read_only TO on",
      "SET default_transaction_read_only TO off",
-     {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL}},
+     {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL},
+     NULL},
 };
 
 struct bl_sql_t {
@@ -367,14 +374,17 @@ static apr_status_t settle(bl_sql_t *db, int writing)
 {
     const char *const *setting = db->kind->session;
     const char *answer = "";
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
-    rv = bl_sql_ask(db, &answer,
-                    writing ? db->kind->writing : db->kind->reading);
-    if (rv == APR_SUCCESS && strcmp(answer, "wal") == 0)
-        return bl_sql_fail(db, "the journal mode stays", answer);
     for (; rv == APR_SUCCESS && *setting != NULL; setting++)
         rv = bl_sql_ask(db, &answer, *setting);
+    if (rv == APR_SUCCESS)
+        rv = bl_sql_ask(db, &answer,
+                        writing ? db->kind->writing : db->kind->reading);
+    if (rv == APR_SUCCESS && strcmp(answer, "wal") == 0)
+        return bl_sql_fail(db, "the journal mode stays", answer);
+    if (rv == APR_SUCCESS && db->kind->settled != NULL)
+        rv = bl_sql_ask(db, &answer, db->kind->settled);
     if (rv != APR_SUCCESS || !db->kind->has_encoding)
         return rv;
     /* In another a build could be refused for the characters of its title. */

@@ -756,6 +756,40 @@ static void test_journal(void)
     other_close(&other);
 }
 
+/* As the historian does with each build that ends: so who asks just then must
+ * not be told that the history cannot be read. */
+static void test_commit(void)
+{
+    bl_history_t *h = must_open(BL_HISTORY_WRITE), *reader = NULL;
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    bl_history_close(&h);
+    if (pipe(ready) != 0 || (pid = fork()) < 0) {
+        printf("Bail out! no process\n");
+        exit(1);
+    }
+    if (pid == 0) {
+        other_t other = other_open(params);
+
+        other_run(&other, "BEGIN EXCLUSIVE");
+        if (write(ready[1], "x", 1) == 1)
+            usleep(400000);
+        other_run(&other, "ROLLBACK");
+        _exit(0);
+    }
+    if (read(ready[0], &byte, 1) != 1)
+        exit(1);
+    ok(bl_history_open(&reader, &why, driver, params, BL_HISTORY_READ, pool) ==
+           APR_SUCCESS,
+       "who opens while somebody commits waits for it");
+    bl_history_close(&reader);
+    waitpid(pid, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void test_locked(void)
 {
     bl_history_t *h = must_open(BL_HISTORY_WRITE);
@@ -962,6 +996,7 @@ static void test_sqlite3(void)
     test_file();
     test_journal();
     test_both();
+    test_commit();
     test_locked();
     test_corrupt();
     test_read_only();
