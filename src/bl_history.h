@@ -15,7 +15,7 @@
  *
  * Calls block: for sqlite3 up to two seconds on a lock of somebody else, for
  * pgsql up to some more (and a connect for as long as connect_timeout in
- * params says). Memory does not grow with the number of calls.
+ * params says, or 3 s). Memory does not grow with the number of calls.
  *
  * Unless said otherwise a call returns APR_SUCCESS, or APR_EGENERAL when the
  * database failed, with bl_history_why for the log. Then close the handle and

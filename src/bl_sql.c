@@ -42,6 +42,7 @@ typedef struct {
     const char *writing;
     const char *session[4]; /* both, first; NULL at the end */
     const char *settled;    /* both, last; NULL: nothing */
+    const char *timeout;    /* of connecting; NULL: there is none */
 } kind_t;
 
 static const kind_t kinds[] = {
@@ -62,7 +63,8 @@ static const kind_t kinds[] = {
      "PRAGMA journal_mode = DELETE",
      {"PRAGMA trusted_schema = 0", "PRAGMA busy_timeout = 1500",
       "EXPLAIN SELECT 1 FROM sqlite_master", NULL},
-     "PRAGMA busy_timeout = 0"},
+     "PRAGMA busy_timeout = 0",
+     NULL},
     /* Nobody waits for ever for a lock in the server. */
     {"pgsql",
      0,
@@ -73,7 +75,8 @@ static const kind_t kinds[] = {
      "SET default_transaction_read_only TO on",
      "SET default_transaction_read_only TO off",
      {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL},
-     NULL},
+     NULL,
+     "connect_timeout=3"},
 };
 
 struct bl_sql_t {
@@ -343,6 +346,21 @@ static void remember_file(bl_sql_t *db, const char *params)
     db->inode = info.inode;
 }
 
+/* libpq itself waits for a server that does not answer until TCP gives up,
+ * minutes; threads of httpd would wait with it. */
+static const char *with_timeout(const kind_t *kind, const char *params,
+                                apr_pool_t *p)
+{
+    const char *timeout = kind->timeout;
+
+    if (timeout == NULL || strstr(params, "connect_timeout") != NULL)
+        return params;
+    if (strstr(params, "://") == NULL)
+        return apr_pstrcat(p, params, " ", timeout, NULL);
+    return apr_pstrcat(p, params, strchr(params, '?') != NULL ? "&" : "?",
+                       timeout, NULL);
+}
+
 static apr_status_t connect_to(bl_sql_t *db, const char *params, int writing)
 {
     const char *text = NULL;
@@ -361,7 +379,9 @@ static apr_status_t connect_to(bl_sql_t *db, const char *params, int writing)
         bl_sql_fail(db, params, "no such file yet");
         return APR_ENOENT;
     }
-    rv = apr_dbd_open_ex(db->driver, db->pool, params, &db->handle, &text);
+    rv = apr_dbd_open_ex(db->driver, db->pool,
+                         with_timeout(db->kind, params, db->scratch),
+                         &db->handle, &text);
     if (rv != APR_SUCCESS)
         return bl_sql_fail(db, "cannot connect",
                            text != NULL ? text : "no reason");

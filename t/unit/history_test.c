@@ -12,8 +12,10 @@
 /* libc */
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1098,6 +1100,46 @@ static void test_server_locked(void)
     bl_history_close(&h);
 }
 
+/* Somebody takes connections and says nothing: a server that hangs, a
+ * firewall. */
+static void test_silent(void)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    bl_history_t *h = NULL;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), i;
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 ||
+        listen(fd, 5) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        printf("Bail out! no socket\n");
+        exit(1);
+    }
+    for (i = 0; i < 3; i++) {
+        static const char *const forms[][2] = {
+            {"user=buildlog host=127.0.0.1 port=", ""},
+            {"postgresql://buildlog@127.0.0.1:", "/x"},
+            {"postgresql://buildlog@127.0.0.1:", "/x?sslmode=disable"}};
+        const char *silent = apr_pstrcat(
+            pool, forms[i][0], apr_itoa(pool, ntohs(address.sin_port)),
+            forms[i][1], NULL);
+        apr_time_t begun = apr_time_now();
+
+        alarm(30);
+        ok(bl_history_open(&h, &why, driver, silent, BL_HISTORY_READ, pool) ==
+                   APR_EGENERAL &&
+               apr_time_now() - begun < LOCKED_TIME_MAX,
+           "a server that does not answer is not waited for: %s", silent);
+        alarm(0);
+        printf("# %s, after %d ms\n", why,
+               (int)apr_time_as_msec(apr_time_now() - begun));
+    }
+    close(fd);
+}
+
 static void test_latin(void)
 {
     bl_history_t *h = NULL;
@@ -1138,6 +1180,7 @@ static void test_pgsql(void)
     test_both();
     test_lost();
     test_server_locked();
+    test_silent();
     test_latin();
     server_stop(SIGINT);
     pid = fork();
