@@ -43,6 +43,8 @@ typedef struct {
     const char *session[4]; /* both, first; NULL at the end */
     const char *settled;    /* both, last; NULL: nothing */
     const char *timeout;    /* of connecting; NULL: there is none */
+    const char *claim;      /* waits for all others; NULL: not needed */
+    const char *claimed[4]; /* before that; NULL at the end */
 } kind_t;
 
 static const kind_t kinds[] = {
@@ -64,8 +66,12 @@ static const kind_t kinds[] = {
      {"PRAGMA trusted_schema = 0", "PRAGMA busy_timeout = 1500",
       "EXPLAIN SELECT 1 FROM sqlite_master", NULL},
      "PRAGMA busy_timeout = 0",
-     NULL},
-    /* Nobody waits for ever for a lock in the server. */
+     NULL,
+     NULL,
+     {NULL}},
+    /* Nobody waits for ever for a lock in the server. What was claimed is free
+     * when the connection ends, also that of a machine that lost its power:
+     * the server asks after it. */
     {"pgsql",
      0,
      1,
@@ -76,7 +82,10 @@ static const kind_t kinds[] = {
      "SET default_transaction_read_only TO off",
      {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL},
      NULL,
-     "connect_timeout=3"},
+     "connect_timeout=3",
+     "SELECT pg_advisory_lock('buildlog_schema'::regclass::oid::bigint)",
+     {"SET tcp_keepalives_idle TO 20", "SET tcp_keepalives_interval TO 5",
+      "SET tcp_keepalives_count TO 4", NULL}},
 };
 
 struct bl_sql_t {
@@ -204,6 +213,27 @@ apr_status_t bl_sql_has_table(bl_sql_t *db, int *yes, const char *table)
     if (rv == APR_SUCCESS)
         *yes = strcmp(count, "0") != 0;
     return rv;
+}
+
+apr_status_t bl_sql_claim(bl_sql_t *db)
+{
+    const char *const *setting = db->kind->claimed;
+    apr_dbd_results_t *results = NULL;
+    const char *answer;
+    apr_status_t rv = APR_SUCCESS;
+    int error;
+
+    for (; rv == APR_SUCCESS && *setting != NULL; setting++)
+        rv = bl_sql_ask(db, &answer, *setting);
+    if (rv != APR_SUCCESS || db->kind->claim == NULL)
+        return rv;
+    error = apr_dbd_select(db->driver, db->scratch, db->handle, &results,
+                           db->kind->claim, 1);
+    return error == 0 ? APR_SUCCESS
+                      : fail(db,
+                             "does another server write to this database? "
+                             "Each needs one of its own",
+                             error);
 }
 
 /* ---- transactions --------------------------------------------------- */

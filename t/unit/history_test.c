@@ -155,9 +155,9 @@ static int is_there(bl_history_t *h, apr_uint64_t id)
 
 static int row_count(bl_history_t *h)
 {
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
 
-    return bl_history_ids(&ids, h, pool) == APR_SUCCESS ? ids->nelts : -1;
+    return bl_history_keys(&keys, h, pool) == APR_SUCCESS ? keys->nelts : -1;
 }
 
 static void comes_back(bl_history_t *h, const bl_build_t *build,
@@ -384,7 +384,7 @@ static void test_pages(void)
 {
     apr_pool_t *keep = pool;
     bl_history_filter_t filter;
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
     bl_history_t *h;
     apr_uint64_t id;
     apr_size_t p, s;
@@ -402,10 +402,10 @@ static void test_pages(void)
     }
     ok(bl_history_commit(h) == APR_SUCCESS && wrong == 0, "%d rows in one",
        MANY);
-    ok(bl_history_ids(&ids, h, pool) == APR_SUCCESS && ids->nelts == MANY,
+    ok(bl_history_keys(&keys, h, pool) == APR_SUCCESS && keys->nelts == MANY,
        "all have an id");
-    for (id = 1; id <= (apr_uint64_t)ids->nelts; id++)
-        wrong += APR_ARRAY_IDX(ids, (int)id - 1, apr_uint64_t) != id;
+    for (id = 1; id <= (apr_uint64_t)keys->nelts; id++)
+        wrong += APR_ARRAY_IDX(keys, (int)id - 1, bl_history_key_t).id != id;
     is_u64((uint64_t)wrong, 0, "ascending");
     for (p = 0; p <= COUNT_OF(some_projects); p++) {
         for (s = 0; s <= COUNT_OF(some_states); s++) {
@@ -660,7 +660,7 @@ static int put_and_get(bl_history_t *h, int rounds)
             wrong += bl_history_list(&list, h, &filter, p) != APR_SUCCESS ||
                      bl_history_average(&duration, &count, h, "/srv/demo") !=
                          APR_SUCCESS ||
-                     bl_history_ids(&list, h, p) != APR_SUCCESS ||
+                     bl_history_keys(&list, h, p) != APR_SUCCESS ||
                      bl_history_remove(h, build.id) != APR_SUCCESS;
         if (i % 1000 == 999)
             wrong += bl_history_commit(h) != APR_SUCCESS;
@@ -856,7 +856,7 @@ static void spoil(off_t at, size_t len)
 static void test_corrupt(void)
 {
     bl_history_t *h = NULL;
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
     apr_uint64_t id;
     struct stat info;
 
@@ -883,7 +883,7 @@ static void test_corrupt(void)
     stat(params, &info);
     spoil(8192, (size_t)info.st_size - 8192);
     h = must_open(BL_HISTORY_READ);
-    ok(bl_history_ids(&ids, h, pool) == APR_EGENERAL, "damaged: no ids");
+    ok(bl_history_keys(&keys, h, pool) == APR_EGENERAL, "damaged: no keys");
     printf("# %s\n", bl_history_why(h));
     bl_history_close(&h);
     remove(params);
@@ -1140,6 +1140,25 @@ static void test_silent(void)
     close(fd);
 }
 
+/* Two servers with one database would remove each other's rows. */
+static void test_claim(void)
+{
+    bl_history_t *h = must_open(BL_HISTORY_WRITE);
+    bl_history_t *other = must_open(BL_HISTORY_WRITE);
+    apr_time_t begun;
+
+    ok(bl_history_claim(h) == APR_SUCCESS, "claimed");
+    begun = apr_time_now();
+    ok(bl_history_claim(other) == APR_EGENERAL &&
+           apr_time_now() - begun < LOCKED_TIME_MAX,
+       "another does not get it, after a bounded time");
+    ok(strstr(bl_history_why(other), "another server") != NULL, "it says so");
+    printf("# %s\n", bl_history_why(other));
+    bl_history_close(&h);
+    ok(bl_history_claim(other) == APR_SUCCESS, "closed: another gets it");
+    bl_history_close(&other);
+}
+
 static void test_latin(void)
 {
     bl_history_t *h = NULL;
@@ -1181,6 +1200,7 @@ static void test_pgsql(void)
     test_lost();
     test_server_locked();
     test_silent();
+    test_claim();
     test_latin();
     server_stop(SIGINT);
     pid = fork();
