@@ -50,6 +50,7 @@ typedef struct {
     apr_array_header_t *known; /* entry_t of the table, newest first */
     int next_known;            /* of these */
     bl_history_t *history;     /* NULL: none, or no more */
+    apr_pool_t *page_pool;     /* of the page, cleared for the next one */
     apr_array_header_t *page;  /* const char *: rows of the history */
     int next_row;              /* of these */
     int looked_at;             /* rows of the history */
@@ -154,7 +155,8 @@ static void read_table(list_t *list)
           newest_first);
 }
 
-/* The next row of the history. @return NULL: there is none */
+/* The next row of the history, until the one after it is asked for.
+ * @return NULL: there is none */
 static bl_build_t *next_row(list_t *list, const char **json)
 {
     bl_build_t *build;
@@ -166,8 +168,9 @@ static bl_build_t *next_row(list_t *list, const char **json)
             if (list->page != NULL && list->next_row < list->filter.limit)
                 return NULL; /* the page before was the last one */
             list->next_row = 0;
+            apr_pool_clear(list->page_pool);
             if (bl_history_list(&list->page, list->history, &list->filter,
-                                list->r->pool) != APR_SUCCESS) {
+                                list->page_pool) != APR_SUCCESS) {
                 history_failed(list);
                 return NULL;
             }
@@ -176,8 +179,8 @@ static bl_build_t *next_row(list_t *list, const char **json)
         }
         *json = APR_ARRAY_IDX(list->page, list->next_row++, const char *);
         list->looked_at++;
-        if (bl_build_from_json(&build, *json, strlen(*json), list->r->pool) ==
-            APR_SUCCESS) {
+        if (bl_build_from_json(&build, *json, strlen(*json),
+                               list->page_pool) == APR_SUCCESS) {
             list->filter.before = build->id;
             return build;
         }
@@ -252,6 +255,16 @@ static void merge(list_t *list, bl_json_t *array, int limit)
 
 /* ---- the request ---------------------------------------------------- */
 
+/* No project is called what is not UTF-8, and the history would not know what
+ * is asked for. */
+static int is_utf8(const char *text, apr_pool_t *p)
+{
+    bl_json_t *json = bl_json_object(p);
+
+    bl_json_set_string(json, "text", text);
+    return strcmp(bl_json_string(json, "text"), text) == 0;
+}
+
 static const char *read_query(list_t *list, int *limit)
 {
     apr_table_t *query = apr_table_make(list->r->pool, 8);
@@ -266,6 +279,8 @@ static const char *read_query(list_t *list, int *limit)
     filter->project = apr_table_get(query, "project");
     filter->state = BL_HISTORY_ANY_STATE;
     *limit = LIMIT_DEFAULT;
+    if (filter->project != NULL && !is_utf8(filter->project, list->r->pool))
+        return "project must be the path of a project, in UTF-8.";
     if (state != NULL &&
         bl_build_state_read(&filter->state, state) != APR_SUCCESS)
         return "state must be queued, running, succeeded, failed, cancelled, "
@@ -297,6 +312,7 @@ int bl_list_send(request_rec *r)
 
     memset(&list, 0, sizeof(list));
     list.r = r;
+    apr_pool_create(&list.page_pool, r->pool);
     list.seen = apr_hash_make(r->pool);
     wrong = read_query(&list, &limit);
     if (wrong != NULL)
