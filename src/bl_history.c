@@ -67,7 +67,7 @@ void bl_history_set_steps(const bl_history_step_t *list, int count)
 
 typedef enum {
     FIND,
-    IDS,
+    KEYS,
     AVERAGE,
     LIST_ALL, /* these four in this order: see bl_history_list */
     LIST_PROJECT,
@@ -78,14 +78,14 @@ typedef enum {
     STATEMENT_COUNT
 } statement_e;
 
-/* As many ids are asked for at once. */
-#define IDS_AT_ONCE 10000
+/* As many keys are asked for at once. */
+#define KEYS_AT_ONCE 10000
 
 static const bl_sql_statement_t statements[STATEMENT_COUNT] = {
     [FIND] = {"buildlog_find",
               "SELECT record FROM buildlog_builds WHERE id = %lld"},
-    [IDS] = {"buildlog_ids", "SELECT id FROM buildlog_builds "
-                             "WHERE id > %lld ORDER BY id LIMIT %lld"},
+    [KEYS] = {"buildlog_keys", "SELECT id, ended FROM buildlog_builds "
+                               "WHERE id > %lld ORDER BY id LIMIT %lld"},
     /* A clock that was set may have made a build end before it began. */
     [AVERAGE] = {"buildlog_average",
                  "SELECT COUNT(*), SUM(ended - started) FROM ("
@@ -241,6 +241,13 @@ void bl_history_close(bl_history_t **h)
 
 /* ---- writing -------------------------------------------------------- */
 
+apr_status_t bl_history_claim(bl_history_t *h)
+{
+    apr_status_t rv = bl_sql_enter(h->db);
+
+    return rv == APR_SUCCESS ? bl_sql_claim(h->db) : rv;
+}
+
 apr_status_t bl_history_begin(bl_history_t *h)
 {
     apr_status_t rv = bl_sql_enter(h->db);
@@ -321,11 +328,11 @@ apr_status_t bl_history_remove(bl_history_t *h, apr_uint64_t id)
 
 /* ---- reading -------------------------------------------------------- */
 
-apr_status_t bl_history_ids(apr_array_header_t **out, bl_history_t *h,
-                            apr_pool_t *p)
+apr_status_t bl_history_keys(apr_array_header_t **out, bl_history_t *h,
+                             apr_pool_t *p)
 {
-    apr_array_header_t *ids = apr_array_make(p, 64, sizeof(apr_uint64_t));
-    apr_int64_t after = -1, most = IDS_AT_ONCE;
+    apr_array_header_t *keys = apr_array_make(p, 64, sizeof(bl_history_key_t));
+    apr_int64_t after = -1, most = KEYS_AT_ONCE;
     const void *args[] = {&after, &most};
     int before;
 
@@ -333,16 +340,19 @@ apr_status_t bl_history_ids(apr_array_header_t **out, bl_history_t *h,
         apr_status_t rv = bl_sql_enter(h->db);
 
         if (rv == APR_SUCCESS)
-            rv = bl_sql_look(h->db, IDS, args);
+            rv = bl_sql_look(h->db, KEYS, args);
         if (rv != APR_SUCCESS)
             return rv;
-        before = ids->nelts;
+        before = keys->nelts;
         while (bl_sql_next(h->db)) {
+            bl_history_key_t *key = apr_array_push(keys);
+
             after = bl_sql_number(h->db, 0);
-            APR_ARRAY_PUSH(ids, apr_uint64_t) = (apr_uint64_t)after;
+            key->id = (apr_uint64_t)after;
+            key->ended = (bl_stamp_t)bl_sql_number(h->db, 1);
         }
-    } while (ids->nelts - before == IDS_AT_ONCE);
-    *out = ids;
+    } while (keys->nelts - before == KEYS_AT_ONCE);
+    *out = keys;
     return APR_SUCCESS;
 }
 

@@ -15,7 +15,7 @@
  *
  * Calls block: for sqlite3 up to two seconds on a lock of somebody else, for
  * pgsql up to some more (and a connect for as long as connect_timeout in
- * params says). Memory does not grow with the number of calls.
+ * params says, or 3 s). Memory does not grow with the number of calls.
  *
  * Unless said otherwise a call returns APR_SUCCESS, or APR_EGENERAL when the
  * database failed, with bl_history_why for the log. Then close the handle and
@@ -65,6 +65,13 @@ const char *bl_history_why(const bl_history_t *h);
 /* ---- writing -------------------------------------------------------- */
 
 /**
+ * Be the only one who writes, until the handle is closed: two servers with one
+ * database would each remove the rows of the other. Waits some seconds for
+ * another to go. (sqlite3: the file is taken for one server's alone.)
+ */
+apr_status_t bl_history_claim(bl_history_t *h);
+
+/**
  * Between begin and commit other calls belong together: all is stored, or
  * nothing. A put or a remove that failed has changed nothing, and what else
  * there is can be put and committed before the handle is closed.
@@ -86,9 +93,15 @@ apr_status_t bl_history_remove(bl_history_t *h, apr_uint64_t id);
 
 /* ---- reading -------------------------------------------------------- */
 
-/** The ids of all rows, ascending (apr_uint64_t), made in p. */
-apr_status_t bl_history_ids(apr_array_header_t **out, bl_history_t *h,
-                            apr_pool_t *p);
+/* Enough of a row to say whether it is that of a log. */
+typedef struct {
+    apr_uint64_t id;
+    bl_stamp_t ended;
+} bl_history_key_t;
+
+/** The keys of all rows (bl_history_key_t), ids ascending, made in p. */
+apr_status_t bl_history_keys(apr_array_header_t **out, bl_history_t *h,
+                             apr_pool_t *p);
 
 /**
  * The record of a build as bl_build_to_json made it, in p.

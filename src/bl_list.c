@@ -268,6 +268,16 @@ static void merge(list_t *list, bl_json_t *array, int limit)
 
 /* ---- the request ---------------------------------------------------- */
 
+/* No project is called what is not UTF-8, and the history would not know what
+ * is asked for. */
+static int is_utf8(const char *text, apr_pool_t *p)
+{
+    bl_json_t *json = bl_json_object(p);
+
+    bl_json_set_string(json, "text", text);
+    return strcmp(bl_json_string(json, "text"), text) == 0;
+}
+
 static const char *read_query(list_t *list, int *limit)
 {
     apr_table_t *query = apr_table_make(list->r->pool, 8);
@@ -282,6 +292,8 @@ static const char *read_query(list_t *list, int *limit)
     filter->project = apr_table_get(query, "project");
     filter->state = BL_HISTORY_ANY_STATE;
     *limit = LIMIT_DEFAULT;
+    if (filter->project != NULL && !is_utf8(filter->project, list->r->pool))
+        return "project must be the path of a project, in UTF-8.";
     if (state != NULL &&
         bl_build_state_read(&filter->state, state) != APR_SUCCESS)
         return "state must be queued, running, succeeded, failed, cancelled, "

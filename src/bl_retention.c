@@ -30,9 +30,7 @@ typedef struct {
 
 struct bl_retention_t {
     bl_host_t *host;
-    void (*goes)(void *baton, apr_uint64_t build, bl_stamp_t last_id,
-                 apr_pool_t *p);
-    void *baton;
+    bl_retention_calls_t calls;
     apr_pool_t *scratch;
     ended_t *list; /* in the order in which they ended */
     int first;     /* those before it are removed */
@@ -44,17 +42,14 @@ struct bl_retention_t {
     int stuck; /* the oldest one cannot be removed: said */
 };
 
-bl_retention_t *
-bl_retention_create(bl_host_t *host,
-                    void (*goes)(void *baton, apr_uint64_t build,
-                                 bl_stamp_t last_id, apr_pool_t *p),
-                    void *baton, apr_pool_t *p)
+bl_retention_t *bl_retention_create(bl_host_t *host,
+                                    const bl_retention_calls_t *calls,
+                                    apr_pool_t *p)
 {
     bl_retention_t *r = apr_pcalloc(p, sizeof(*r));
 
     r->host = host;
-    r->goes = goes;
-    r->baton = baton;
+    r->calls = *calls;
     apr_pool_create(&r->scratch, p);
     apr_pool_create(&r->pool, p);
     return r;
@@ -131,7 +126,7 @@ static apr_status_t remove_oldest(bl_retention_t *r)
     apr_status_t rv;
 
     apr_pool_clear(r->scratch);
-    r->goes(r->baton, oldest->build, oldest->last_id, r->scratch);
+    r->calls.goes(r->calls.baton, oldest->last_id, r->scratch);
     rv = apr_file_remove(
         bl_log_path(r->host->logs_dir, oldest->build, r->scratch), r->scratch);
     /* An administrator may have been first. */
@@ -142,6 +137,7 @@ static apr_status_t remove_oldest(bl_retention_t *r)
         bl_table_set_forgotten(r->host->table, oldest->last_id);
     if (bl_table_find(&row, r->host->table, oldest->build, -1) == APR_SUCCESS)
         bl_table_row_drop(r->host->table, row.row);
+    r->calls.gone(r->calls.baton, oldest->build);
     r->bytes -= oldest->bytes;
     r->first++;
     return APR_SUCCESS;

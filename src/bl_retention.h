@@ -20,15 +20,18 @@
 
 typedef struct bl_retention_t bl_retention_t;
 
-/**
- * @param goes  is called before each log that is removed: its build, the id of
- * its last record, and a pool for as long as the call takes
- */
-bl_retention_t *
-bl_retention_create(bl_host_t *host,
-                    void (*goes)(void *baton, apr_uint64_t build,
-                                 bl_stamp_t last_id, apr_pool_t *p),
-                    void *baton, apr_pool_t *p);
+typedef struct {
+    /* Before a log is removed: the id of its last record, and a pool for as
+     * long as the call takes. */
+    void (*goes)(void *baton, bl_stamp_t last_id, apr_pool_t *p);
+    /* It is removed: who looks does not find it any more. */
+    void (*gone)(void *baton, apr_uint64_t build);
+    void *baton;
+} bl_retention_calls_t;
+
+bl_retention_t *bl_retention_create(bl_host_t *host,
+                                    const bl_retention_calls_t *calls,
+                                    apr_pool_t *p);
 
 /** A build has ended. Builds may be added in any order.
  * @param last_id  of its log */

@@ -189,18 +189,25 @@ static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
 
 /* Before its log goes: whoever comes back later, to whichever runner, is told
  * of the gap. */
-static void build_goes(void *baton, apr_uint64_t build, bl_stamp_t last_id,
-                       apr_pool_t *p)
+static void build_goes(void *baton, bl_stamp_t last_id, apr_pool_t *p)
+{
+    runner_t *r = baton;
+
+    if (last_id <= r->removed_id)
+        return;
+    r->removed_id = last_id;
+    number_save(r, p);
+}
+
+/* Its log has gone. Told sooner, a historian that compares just then would
+ * find the log, keep its row, and never hear of it again. */
+static void build_gone(void *baton, apr_uint64_t build)
 {
     runner_t *r = baton;
 
     r->host.changed = 1; /* viewers of all builds look again */
     if (r->historian != NULL)
         bl_historian_removed(r->historian, build);
-    if (last_id <= r->removed_id)
-        return;
-    r->removed_id = last_id;
-    number_save(r, p);
 }
 
 /* Forget jobs that are done. */
@@ -540,6 +547,7 @@ static void take_up(runner_t *r)
 static apr_status_t begin(runner_t *r)
 {
     bl_intake_calls_t calls = {take_order, take_cancel, take_limits, r};
+    bl_retention_calls_t removing = {build_goes, build_gone, r};
     apr_file_t *lifeline = NULL;
     apr_os_file_t fd = r->setup->lifeline_fd;
     apr_status_t rv;
@@ -556,12 +564,17 @@ static apr_status_t begin(runner_t *r)
     r->jobs = apr_array_make(r->pool, 16, sizeof(bl_job_t *));
     r->host.last_id = bl_table_last_id(r->host.table);
     bl_table_reset(r->host.table);
+    number_load(r, r->pool);
+    /* What was removed had ids too: the next one is behind them, whatever the
+     * clock says. */
+    if (r->removed_id > r->host.last_id)
+        r->host.last_id = r->removed_id;
     r->unended_due = r->host.tick + UNENDED_TIME;
     rv = bl_spool_make(r->host.spool_dir, r->pool);
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
                 r->host.spool_dir);
-    r->retention = bl_retention_create(&r->host, build_goes, r, r->pool);
+    r->retention = bl_retention_create(&r->host, &removing, r->pool);
     r->recovered.ended = build_ended;
     r->recovered.baton = r;
     rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
@@ -575,7 +588,6 @@ static apr_status_t begin(runner_t *r)
         r->host.last_id = (bl_stamp_t)r->host.now;
     if (r->host.last_id > (bl_stamp_t)r->host.now)
         r->host.skew = (apr_interval_time_t)r->host.last_id - r->host.now;
-    number_load(r, r->pool);
     if (r->removed_id > bl_table_forgotten(r->host.table))
         bl_table_set_forgotten(r->host.table, r->removed_id);
     if (r->recovered.last_build > r->last_build)

@@ -3,7 +3,8 @@
  * bl_scribe.c - what runs inside the historian's process
  *
  * INVARIANTS    N1 whatever was told or missed, after a resync that worked
- *                  there is a row for each log that has its end, and no other
+ *                  there is a row for each log that has its end, of that
+ *                  end, and no other
  *               N2 who fails forgets what it was told and resyncs: what waits
  *                  takes no memory, however long the database is away
  *               N3 of the runner's descriptors none is open here: no pipe of a
@@ -205,6 +206,20 @@ static int is_gone(scribe_t *s, apr_uint64_t id)
         &info, bl_log_path(s->logs_dir, id, s->row), APR_FINFO_TYPE, s->row));
 }
 
+/* A row under the number of a log may be another build's: of a server that
+ * had this database before, or the number, before its state was removed. */
+static int is_of_log(scribe_t *s, const bl_history_key_t *key)
+{
+    bl_build_t *build;
+    apr_status_t rv;
+
+    apr_pool_clear(s->row);
+    rv = read_end(&build, s, key->id);
+    if (rv == APR_SUCCESS)
+        return build->ended == key->ended;
+    return rv != APR_NOTFOUND; /* what cannot be read now costs no row */
+}
+
 /* What is missing and what is too much, both lists being in order. */
 static apr_array_header_t *compare(scribe_t *s, const apr_array_header_t *logs,
                                    const apr_array_header_t *rows)
@@ -215,15 +230,22 @@ static apr_array_header_t *compare(scribe_t *s, const apr_array_header_t *logs,
 
     while (l < logs->nelts || r < rows->nelts) {
         apr_uint64_t log = APR_UINT64_MAX, row = APR_UINT64_MAX;
+        const bl_history_key_t *key = NULL;
 
         if (l < logs->nelts)
             log = APR_ARRAY_IDX(logs, l, apr_uint64_t);
         if (r < rows->nelts)
-            row = APR_ARRAY_IDX(rows, r, apr_uint64_t);
-        if (log < row)
-            push(list, BL_SCRIBE_ENDED, log);
-        else if (row < log && is_gone(s, row))
+            key = &APR_ARRAY_IDX(rows, r, bl_history_key_t);
+        if (key != NULL)
+            row = key->id;
+        if (row < log && is_gone(s, row))
             push(list, BL_SCRIBE_REMOVED, row);
+        else if (row == log && !is_of_log(s, key)) {
+            push(list, BL_SCRIBE_REMOVED, row);
+            push(list, BL_SCRIBE_ENDED, log);
+        }
+        else if (log < row)
+            push(list, BL_SCRIBE_ENDED, log);
         l += log <= row;
         r += row <= log;
     }
@@ -238,7 +260,7 @@ static apr_status_t write_missing(scribe_t *s)
     char text[128];
     apr_status_t rv;
 
-    rv = failed(s, bl_history_ids(&rows, s->history, s->turn));
+    rv = failed(s, bl_history_keys(&rows, s->history, s->turn));
     if (rv != APR_SUCCESS)
         return rv;
     rv = bl_log_list(&logs, s->logs_dir, s->turn);
@@ -280,6 +302,8 @@ static apr_status_t write_once(scribe_t *s)
                              BL_HISTORY_WRITE, s->open_pool);
         if (rv != APR_SUCCESS)
             s->why = apr_pstrdup(s->turn, why);
+        else
+            rv = failed(s, bl_history_claim(s->history));
     }
     if (rv == APR_SUCCESS)
         rv = s->resync ? write_missing(s) : write_all(s, s->told);

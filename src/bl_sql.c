@@ -40,14 +40,21 @@ typedef struct {
     const char *has_table; /* followed by the name and "')" */
     const char *reading;
     const char *writing;
-    const char *session[3]; /* both; NULL at the end */
+    const char *session[4]; /* both, first; NULL at the end */
+    const char *settled;    /* both, last; NULL: nothing */
+    const char *timeout;    /* of connecting; NULL: there is none */
+    const char *claim;      /* waits for all others; NULL: not needed */
+    const char *claimed[4]; /* before that; NULL at the end */
 } kind_t;
 
 static const kind_t kinds[] = {
     /* On the lock of somebody else the driver itself tries 15 more times, a
-     * tenth of a second apart. SQLite's busy_timeout would come on top of each
-     * try: it stays 0. trusted_schema: what a build might put into the file,
-     * which it could write, does not run in httpd. */
+     * tenth of a second apart; SQLite's busy_timeout would come on top of each
+     * try. But it does so only with what runs, and the first statement that is
+     * prepared reads the schema: for that one SQLite waits, or who opens just
+     * while a build's row is committed would be refused. trusted_schema: what
+     * a build might put into the file, which it could write, does not run in
+     * httpd. */
     {"sqlite3",
      1,
      0,
@@ -56,8 +63,15 @@ static const kind_t kinds[] = {
      "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('",
      "PRAGMA query_only = 1",
      "PRAGMA journal_mode = DELETE",
-     {"PRAGMA trusted_schema = 0", NULL}},
-    /* Nobody waits for ever for a lock in the server. */
+     {"PRAGMA trusted_schema = 0", "PRAGMA busy_timeout = 1500",
+      "EXPLAIN SELECT 1 FROM sqlite_master", NULL},
+     "PRAGMA busy_timeout = 0",
+     NULL,
+     NULL,
+     {NULL}},
+    /* Nobody waits for ever for a lock in the server. What was claimed is free
+     * when the connection ends, also that of a machine that lost its power:
+     * the server asks after it. */
     {"pgsql",
      0,
      1,
@@ -66,7 +80,12 @@ static const kind_t kinds[] = {
      "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('",
      "SET default_transaction_read_only TO on",
      "SET default_transaction_read_only TO off",
-     {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL}},
+     {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL},
+     NULL,
+     "connect_timeout=3",
+     "SELECT pg_advisory_lock('buildlog_schema'::regclass::oid::bigint)",
+     {"SET tcp_keepalives_idle TO 20", "SET tcp_keepalives_interval TO 5",
+      "SET tcp_keepalives_count TO 4", NULL}},
 };
 
 struct bl_sql_t {
@@ -194,6 +213,27 @@ apr_status_t bl_sql_has_table(bl_sql_t *db, int *yes, const char *table)
     if (rv == APR_SUCCESS)
         *yes = strcmp(count, "0") != 0;
     return rv;
+}
+
+apr_status_t bl_sql_claim(bl_sql_t *db)
+{
+    const char *const *setting = db->kind->claimed;
+    apr_dbd_results_t *results = NULL;
+    const char *answer;
+    apr_status_t rv = APR_SUCCESS;
+    int error;
+
+    for (; rv == APR_SUCCESS && *setting != NULL; setting++)
+        rv = bl_sql_ask(db, &answer, *setting);
+    if (rv != APR_SUCCESS || db->kind->claim == NULL)
+        return rv;
+    error = apr_dbd_select(db->driver, db->scratch, db->handle, &results,
+                           db->kind->claim, 1);
+    return error == 0 ? APR_SUCCESS
+                      : fail(db,
+                             "does another server write to this database? "
+                             "Each needs one of its own",
+                             error);
 }
 
 /* ---- transactions --------------------------------------------------- */
@@ -336,6 +376,21 @@ static void remember_file(bl_sql_t *db, const char *params)
     db->inode = info.inode;
 }
 
+/* libpq itself waits for a server that does not answer until TCP gives up,
+ * minutes; threads of httpd would wait with it. */
+static const char *with_timeout(const kind_t *kind, const char *params,
+                                apr_pool_t *p)
+{
+    const char *timeout = kind->timeout;
+
+    if (timeout == NULL || strstr(params, "connect_timeout") != NULL)
+        return params;
+    if (strstr(params, "://") == NULL)
+        return apr_pstrcat(p, params, " ", timeout, NULL);
+    return apr_pstrcat(p, params, strchr(params, '?') != NULL ? "&" : "?",
+                       timeout, NULL);
+}
+
 static apr_status_t connect_to(bl_sql_t *db, const char *params, int writing)
 {
     const char *text = NULL;
@@ -354,7 +409,9 @@ static apr_status_t connect_to(bl_sql_t *db, const char *params, int writing)
         bl_sql_fail(db, params, "no such file yet");
         return APR_ENOENT;
     }
-    rv = apr_dbd_open_ex(db->driver, db->pool, params, &db->handle, &text);
+    rv = apr_dbd_open_ex(db->driver, db->pool,
+                         with_timeout(db->kind, params, db->scratch),
+                         &db->handle, &text);
     if (rv != APR_SUCCESS)
         return bl_sql_fail(db, "cannot connect",
                            text != NULL ? text : "no reason");
@@ -367,14 +424,17 @@ static apr_status_t settle(bl_sql_t *db, int writing)
 {
     const char *const *setting = db->kind->session;
     const char *answer = "";
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
-    rv = bl_sql_ask(db, &answer,
-                    writing ? db->kind->writing : db->kind->reading);
-    if (rv == APR_SUCCESS && strcmp(answer, "wal") == 0)
-        return bl_sql_fail(db, "the journal mode stays", answer);
     for (; rv == APR_SUCCESS && *setting != NULL; setting++)
         rv = bl_sql_ask(db, &answer, *setting);
+    if (rv == APR_SUCCESS)
+        rv = bl_sql_ask(db, &answer,
+                        writing ? db->kind->writing : db->kind->reading);
+    if (rv == APR_SUCCESS && strcmp(answer, "wal") == 0)
+        return bl_sql_fail(db, "the journal mode stays", answer);
+    if (rv == APR_SUCCESS && db->kind->settled != NULL)
+        rv = bl_sql_ask(db, &answer, db->kind->settled);
     if (rv != APR_SUCCESS || !db->kind->has_encoding)
         return rv;
     /* In another a build could be refused for the characters of its title. */

@@ -70,6 +70,10 @@ apr_status_t bl_sql_ask(bl_sql_t *db, const char **value, const char *sql);
 
 apr_status_t bl_sql_has_table(bl_sql_t *db, int *yes, const char *table);
 
+/** Be the only one who has claimed this database, until it is closed. Waits a
+ * moment for who has; a file is nobody else's, and is not asked for. */
+apr_status_t bl_sql_claim(bl_sql_t *db);
+
 /* ---- transactions: BEGIN to COMMIT or ROLLBACK ---------------------- */
 
 apr_status_t bl_sql_begin(bl_sql_t *db);

@@ -242,4 +242,22 @@ sub first_told
     $is_told->('and once more', $behind, $first->{id} - 1);
 }
 
+# ---- nothing is left, and the clock is behind -----------------------------------------------
+
+# What is removed had ids that nobody else may get: a viewer may stand there.
+{
+    $s->stop or die "the server does not stop\n";
+    unlink glob $s->state . '/logs/*.log';
+    my $ahead = int((time + 7200) * 1e6);
+    write_file($s->state . '/last-build', "900\n$ahead\n");
+    my ($status, $out) = $s->begin;
+    is $status, 0, 'a server whose logs are all removed, two hours ahead' or diag $out;
+    my ($id) = builds(1);
+    is $id, 901, 'the next number';
+    my $o = $s->open_stream($id);
+    my ($first) = grep { exists $_->{id} && ($_->{event} // '') eq 'build' } $o->rest(10);
+    $o->close;
+    cmp_ok $first->{id}, '>', $ahead, 'and its ids are behind what is removed';
+}
+
 done_testing;

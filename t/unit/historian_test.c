@@ -231,16 +231,16 @@ static int has_no_row(apr_uint64_t id)
 static int has_rows(apr_uint64_t count)
 {
     bl_history_t *h = NULL;
-    apr_array_header_t *ids = NULL;
+    apr_array_header_t *keys = NULL;
     const char *why;
     apr_status_t rv;
 
     rv =
         bl_history_open(&h, &why, "sqlite3", params, BL_HISTORY_READ, scratch);
     if (rv == APR_SUCCESS)
-        rv = bl_history_ids(&ids, h, scratch);
+        rv = bl_history_keys(&keys, h, scratch);
     bl_history_close(&h);
-    return rv == APR_SUCCESS && ids->nelts == (int)count;
+    return rv == APR_SUCCESS && keys->nelts == (int)count;
 }
 
 static void begin(void)
@@ -503,6 +503,33 @@ static void test_file(void)
        "removed: all rows are there without a word to it");
 }
 
+/* A row stands for an end, not for a number. */
+static void test_other(void)
+{
+    bl_history_t *h = NULL;
+    const char *why, *json = "";
+
+    forget_words();
+    write_log(45, json_of(45, "of another server"));
+    bl_historian_ended(historian, 45);
+    end_build(46);
+    ok(wait_until(has_row, 45) && wait_until(has_row, 46), "two rows");
+    bl_historian_stop(&historian, PATIENCE);
+    remove_log(45);
+    write_log(45, json_of(45, "of this one"));
+    remove_log(46);
+    write_log(46, NULL);
+    begin();
+    ok(wait_until(has_said, 252) && has_no_row(46),
+       "a row whose log has no end goes");
+    bl_history_open(&h, &why, "sqlite3", params, BL_HISTORY_READ, scratch);
+    ok(bl_history_find(&json, h, 45, scratch) == APR_SUCCESS &&
+           strstr(json, "of this one") != NULL,
+       "and one of another build becomes that of the log");
+    bl_history_close(&h);
+    is_u64((uint64_t)said[250], 0, "none of that is a failure");
+}
+
 static void test_logs(void)
 {
     const char *away = apr_pstrcat(pool, dir, "/away", NULL);
@@ -665,6 +692,7 @@ int main(void)
     test_killed();
     test_locked();
     test_file();
+    test_other();
     test_logs();
     test_stop();
     test_refused();

@@ -12,8 +12,10 @@
 /* libc */
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -153,9 +155,9 @@ static int is_there(bl_history_t *h, apr_uint64_t id)
 
 static int row_count(bl_history_t *h)
 {
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
 
-    return bl_history_ids(&ids, h, pool) == APR_SUCCESS ? ids->nelts : -1;
+    return bl_history_keys(&keys, h, pool) == APR_SUCCESS ? keys->nelts : -1;
 }
 
 static void comes_back(bl_history_t *h, const bl_build_t *build,
@@ -385,7 +387,7 @@ static void test_pages(void)
 {
     apr_pool_t *keep = pool;
     bl_history_filter_t filter;
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
     bl_history_t *h;
     apr_uint64_t id;
     apr_size_t p, s;
@@ -403,10 +405,10 @@ static void test_pages(void)
     }
     ok(bl_history_commit(h) == APR_SUCCESS && wrong == 0, "%d rows in one",
        MANY);
-    ok(bl_history_ids(&ids, h, pool) == APR_SUCCESS && ids->nelts == MANY,
+    ok(bl_history_keys(&keys, h, pool) == APR_SUCCESS && keys->nelts == MANY,
        "all have an id");
-    for (id = 1; id <= (apr_uint64_t)ids->nelts; id++)
-        wrong += APR_ARRAY_IDX(ids, (int)id - 1, apr_uint64_t) != id;
+    for (id = 1; id <= (apr_uint64_t)keys->nelts; id++)
+        wrong += APR_ARRAY_IDX(keys, (int)id - 1, bl_history_key_t).id != id;
     is_u64((uint64_t)wrong, 0, "ascending");
     for (p = 0; p <= COUNT_OF(some_projects); p++) {
         for (s = 0; s <= COUNT_OF(some_states); s++) {
@@ -661,7 +663,7 @@ static int put_and_get(bl_history_t *h, int rounds)
             wrong += bl_history_list(&list, h, &filter, p) != APR_SUCCESS ||
                      bl_history_average(&duration, &count, h, "/srv/demo") !=
                          APR_SUCCESS ||
-                     bl_history_ids(&list, h, p) != APR_SUCCESS ||
+                     bl_history_keys(&list, h, p) != APR_SUCCESS ||
                      bl_history_remove(h, build.id) != APR_SUCCESS;
         if (i % 1000 == 999)
             wrong += bl_history_commit(h) != APR_SUCCESS;
@@ -759,6 +761,40 @@ static void test_journal(void)
     other_close(&other);
 }
 
+/* As the historian does with each build that ends: so who asks just then must
+ * not be told that the history cannot be read. */
+static void test_commit(void)
+{
+    bl_history_t *h = must_open(BL_HISTORY_WRITE), *reader = NULL;
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    bl_history_close(&h);
+    if (pipe(ready) != 0 || (pid = fork()) < 0) {
+        printf("Bail out! no process\n");
+        exit(1);
+    }
+    if (pid == 0) {
+        other_t other = other_open(params);
+
+        other_run(&other, "BEGIN EXCLUSIVE");
+        if (write(ready[1], "x", 1) == 1)
+            usleep(400000);
+        other_run(&other, "ROLLBACK");
+        _exit(0);
+    }
+    if (read(ready[0], &byte, 1) != 1)
+        exit(1);
+    ok(bl_history_open(&reader, &why, driver, params, BL_HISTORY_READ, pool) ==
+           APR_SUCCESS,
+       "who opens while somebody commits waits for it");
+    bl_history_close(&reader);
+    waitpid(pid, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void test_locked(void)
 {
     bl_history_t *h = must_open(BL_HISTORY_WRITE);
@@ -823,7 +859,7 @@ static void spoil(off_t at, size_t len)
 static void test_corrupt(void)
 {
     bl_history_t *h = NULL;
-    apr_array_header_t *ids;
+    apr_array_header_t *keys;
     apr_uint64_t id;
     struct stat info;
 
@@ -850,7 +886,7 @@ static void test_corrupt(void)
     stat(params, &info);
     spoil(8192, (size_t)info.st_size - 8192);
     h = must_open(BL_HISTORY_READ);
-    ok(bl_history_ids(&ids, h, pool) == APR_EGENERAL, "damaged: no ids");
+    ok(bl_history_keys(&keys, h, pool) == APR_EGENERAL, "damaged: no keys");
     printf("# %s\n", bl_history_why(h));
     bl_history_close(&h);
     remove(params);
@@ -965,6 +1001,7 @@ static void test_sqlite3(void)
     test_file();
     test_journal();
     test_both();
+    test_commit();
     test_locked();
     test_corrupt();
     test_read_only();
@@ -1066,6 +1103,65 @@ static void test_server_locked(void)
     bl_history_close(&h);
 }
 
+/* Somebody takes connections and says nothing: a server that hangs, a
+ * firewall. */
+static void test_silent(void)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    bl_history_t *h = NULL;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), i;
+
+    memset(&address, 0, sizeof(address));
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 ||
+        listen(fd, 5) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        printf("Bail out! no socket\n");
+        exit(1);
+    }
+    for (i = 0; i < 3; i++) {
+        static const char *const forms[][2] = {
+            {"user=buildlog host=127.0.0.1 port=", ""},
+            {"postgresql://buildlog@127.0.0.1:", "/x"},
+            {"postgresql://buildlog@127.0.0.1:", "/x?sslmode=disable"}};
+        const char *silent = apr_pstrcat(
+            pool, forms[i][0], apr_itoa(pool, ntohs(address.sin_port)),
+            forms[i][1], NULL);
+        apr_time_t begun = apr_time_now();
+
+        alarm(30);
+        ok(bl_history_open(&h, &why, driver, silent, BL_HISTORY_READ, pool) ==
+                   APR_EGENERAL &&
+               apr_time_now() - begun < LOCKED_TIME_MAX,
+           "a server that does not answer is not waited for: %s", silent);
+        alarm(0);
+        printf("# %s, after %d ms\n", why,
+               (int)apr_time_as_msec(apr_time_now() - begun));
+    }
+    close(fd);
+}
+
+/* Two servers with one database would remove each other's rows. */
+static void test_claim(void)
+{
+    bl_history_t *h = must_open(BL_HISTORY_WRITE);
+    bl_history_t *other = must_open(BL_HISTORY_WRITE);
+    apr_time_t begun;
+
+    ok(bl_history_claim(h) == APR_SUCCESS, "claimed");
+    begun = apr_time_now();
+    ok(bl_history_claim(other) == APR_EGENERAL &&
+           apr_time_now() - begun < LOCKED_TIME_MAX,
+       "another does not get it, after a bounded time");
+    ok(strstr(bl_history_why(other), "another server") != NULL, "it says so");
+    printf("# %s\n", bl_history_why(other));
+    bl_history_close(&h);
+    ok(bl_history_claim(other) == APR_SUCCESS, "closed: another gets it");
+    bl_history_close(&other);
+}
+
 static void test_latin(void)
 {
     bl_history_t *h = NULL;
@@ -1106,6 +1202,8 @@ static void test_pgsql(void)
     test_both();
     test_lost();
     test_server_locked();
+    test_silent();
+    test_claim();
     test_latin();
     server_stop(SIGINT);
     pid = fork();

@@ -1,0 +1,172 @@
+# 43-list.t - the list of builds: what waits, runs and has ended, newest first,
+# page by page, each once; and nobody is shown what is not his (promises 4, 8)
+#
+# Most builds of this test are logs that were there before the server began.
+# MPM: event worker
+use strict;
+use warnings;
+use Test::More;
+use BuildLog::Test;
+use BuildLog::Puppet;
+use BuildLog::Server;
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64);
+
+my $json = JSON::PP->new->utf8->canonical;
+my $top  = top();
+my %as   = map { $_->[0] => { Authorization => 'Basic ' . encode_base64(join(':', @$_), '') } }
+    ['alice', 'wonderland'], ['bob', 'builder'];
+
+my $s = BuildLog::Server->make(<<"END");
+BuildLogKeep count=0 age=0 size=0
+BuildLogMaxBuilds 1
+<Directory "$top/t/projects/alice">
+    BuildLog On
+    Require user alice
+</Directory>
+<Directory "$top/t/projects/shared">
+    BuildLog On
+    Require user alice bob
+</Directory>
+<Location "/private/">
+    AuthType Basic
+    AuthName "builds"
+    AuthBasicProvider file
+    AuthUserFile "$top/t/conf/users"
+    Require valid-user
+</Location>
+<LocationMatch "^/private/api/project/(?:builds|projects)(?:/|\$)">
+    SetHandler buildlog-api
+</LocationMatch>
+END
+my ($hers, $both) = map { project($_) } qw(alice shared);
+
+# ---- logs of a server before this one ---------------------------------------------
+
+my $begun = time - 7200;
+
+# A second for each number; all have ended before this server began.
+sub write_log
+{
+    my ($id, $path, $state, $title) = @_;
+    my ($sec, $min, $hour, $day, $month, $year) = gmtime($begun + $id);
+    my $stamp = sprintf '%04d-%02d-%02dT%02d:%02d:%02d', $year + 1900, $month + 1, $day, $hour, $min, $sec;
+    my $record = $json->encode({
+        id => $id, project => $path, title => $title // 'old', state => $state, step => undef, steps => [],
+        created => "$stamp.000001Z", started => "$stamp.000002Z", ended => "$stamp.000003Z",
+        exit => undef, signal => undef, user => undef, lines => 1, bytes => 6,
+    });
+    write_file($s->state . "/logs/$id.log",
+        "$stamp.000004Z stdout F hello\n$stamp.000005Z stdout F:note:end $record\n");
+    return;
+}
+
+my %of;    # id => [path, state]
+mkdir $s->state or die "state: $!\n";
+mkdir $s->state . '/logs' or die "logs: $!\n";
+for my $id (1 .. 400) {
+    $of{$id} = [$id % 3 ? $both : $hers, $id % 4 ? 'succeeded' : 'failed'];
+    write_log($id, @{ $of{$id} });
+}
+{
+    my ($status, $out) = $s->begin;
+    $status == 0 or die "the server does not start: $out\n";
+}
+
+sub list
+{
+    my ($who, $query) = @_;
+    my $r = $s->request('GET', '/private/api/project/builds' . ($query // ''), headers => $as{$who}, timeout => 30);
+    $r->{status} == 200 or die "list: $r->{status}\n";
+    return $json->decode($r->{body});
+}
+
+# All pages; the numbers as they came.
+sub pages
+{
+    my ($who, $query) = @_;
+    my (@ids, $next);
+    do {
+        my $answer = list($who, "?$query" . ($next ? "&before=$next" : ''));
+        push @ids, map { $_->{id} } @{ $answer->{builds} };
+        die "no way forward\n" if $next && $answer->{next} && $answer->{next} >= $next;
+        $next = $answer->{next};
+    } while ($next);
+    return @ids;
+}
+
+sub wanted
+{
+    my ($matches) = @_;
+    return [grep { $matches->(@{ $of{$_} }) } sort { $b <=> $a } keys %of];
+}
+
+wait_until { my @ids = pages('alice', 'limit=200'); @ids == 400 } 20, 'the history has them all';
+
+# ---- who sees what --------------------------------------------------------------------
+
+for my $limit (7, 50, 200) {
+    is_deeply [pages('alice', "limit=$limit")], wanted(sub { 1 }), "alice, $limit a page: all, newest first, each once";
+    is_deeply [pages('bob', "limit=$limit")], wanted(sub { $_[0] eq $both }), "bob, $limit a page: not what is hers";
+}
+is_deeply [pages('bob', "project=$hers")], [], 'bob asks for hers: nothing';
+is_deeply [pages('alice', "project=$hers")], wanted(sub { $_[0] eq $hers }), 'alice does: hers';
+is_deeply [pages('bob', 'state=failed')], wanted(sub { $_[0] eq $both && $_[1] eq 'failed' }), 'by state';
+is_deeply [pages('alice', "state=failed&project=$hers&limit=5")],
+    wanted(sub { $_[0] eq $hers && $_[1] eq 'failed' }), 'by both';
+is_deeply $s->get_json('/api/project/builds')->{builds}, [], 'without a name: nothing';
+
+# ---- what cannot be asked ---------------------------------------------------------------
+
+for my $query ('project=%ff', 'project=/%c3', 'project=%00', 'state=no', 'limit=0', 'limit=201', 'before=0', '%') {
+    is $s->request('GET', "/api/project/builds?$query")->{status}, 400, "$query: 400";
+}
+is scalar(() = $s->error_log =~ /BL0410/g), 0, 'and nobody is told that the history cannot be read';
+
+# ---- many that are not for who asks --------------------------------------------------------
+
+# The history is read over them page by page, and forgotten page by page.
+sub memory
+{
+    my $kb = 0;
+    for my $child (@{ $s->pids->{children} }) {
+        open my $in, '<', "/proc/$child/status" or next;
+        $kb += $_ for map { /^VmHWM:\s*(\d+)/ ? $1 : () } <$in>;
+    }
+    return $kb;
+}
+
+SKIP: {
+    skip 'a sanitizer keeps what is freed', 2 if vars()->{httpd} =~ /buildlog-/;
+    $s->stop or die "the server does not stop\n";
+    write_log($_, $hers, 'succeeded', 'x' x 8000) for 401 .. 2400;
+    write_log(2500, $both, 'succeeded');
+    my ($status, $out) = $s->begin;
+    $status == 0 or die "the server does not start: $out\n";
+    wait_until { list('bob', '?before=402')->{next} && list('alice', '?before=2402&limit=1')->{builds}[0] } 30,
+        'the history has them';
+    my $before = memory();
+    is_deeply [map { $_->{id} } @{ list('bob', '?limit=3')->{builds} }], [2500, 400, 398],
+        'two thousand builds of somebody else are passed over';
+    my $grown = memory() - $before;
+    cmp_ok $grown, '<', 20_000, 'and take no memory';
+    note "$grown kB for 16 MB of records";
+}
+
+# ---- what lives and what has just ended ---------------------------------------------------------
+
+my $p   = BuildLog::Puppet->new('list', server => $s);
+my $id  = $p->start('out ready');
+$p->wait_for('ready');
+my (undef, $answer) = $s->post_build($p->path);
+my $next = $answer->{build}{id};
+sub states { return [map { "$_->{id} $_->{state}" } @{ $s->get_json("/api/project/builds$_[0]")->{builds} }] }
+is_deeply states(''), ["$next queued", "$id running"], 'what waits, and what runs';
+is_deeply states('?state=queued'), ["$next queued"], 'by state';
+is $s->request('POST', "/api/project/builds/$next/cancel")->{status}, 202, 'cancelled';
+$p->cue('exit 0');
+$s->wait_for_state($id, 'succeeded', 10);
+is_deeply states(''), ["$next cancelled", "$id succeeded"], 'at once with the end that they have';
+is_deeply states('?state=running'), [], 'and no other';
+
+done_testing;
