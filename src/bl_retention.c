@@ -30,8 +30,8 @@ typedef struct {
 
 struct bl_retention_t {
     bl_host_t *host;
-    void (*goes)(void *baton, apr_uint64_t build, bl_stamp_t last_id,
-                 apr_pool_t *p);
+    void (*goes)(void *baton, bl_stamp_t last_id, apr_pool_t *p);
+    void (*went)(void *baton, apr_uint64_t build);
     void *baton;
     apr_pool_t *scratch;
     ended_t *list; /* in the order in which they ended */
@@ -44,16 +44,16 @@ struct bl_retention_t {
     int stuck; /* the oldest one cannot be removed: said */
 };
 
-bl_retention_t *
-bl_retention_create(bl_host_t *host,
-                    void (*goes)(void *baton, apr_uint64_t build,
-                                 bl_stamp_t last_id, apr_pool_t *p),
-                    void *baton, apr_pool_t *p)
+bl_retention_t *bl_retention_create(
+    bl_host_t *host,
+    void (*goes)(void *baton, bl_stamp_t last_id, apr_pool_t *p),
+    void (*went)(void *baton, apr_uint64_t build), void *baton, apr_pool_t *p)
 {
     bl_retention_t *r = apr_pcalloc(p, sizeof(*r));
 
     r->host = host;
     r->goes = goes;
+    r->went = went;
     r->baton = baton;
     apr_pool_create(&r->scratch, p);
     apr_pool_create(&r->pool, p);
@@ -131,12 +131,13 @@ static apr_status_t remove_oldest(bl_retention_t *r)
     apr_status_t rv;
 
     apr_pool_clear(r->scratch);
-    r->goes(r->baton, oldest->build, oldest->last_id, r->scratch);
+    r->goes(r->baton, oldest->last_id, r->scratch);
     rv = apr_file_remove(
         bl_log_path(r->host->logs_dir, oldest->build, r->scratch), r->scratch);
     /* An administrator may have been first. */
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv))
         return rv;
+    r->went(r->baton, oldest->build);
     /* Before the row goes: who misses the row is told why. */
     if (oldest->last_id > bl_table_forgotten(r->host->table))
         bl_table_set_forgotten(r->host->table, oldest->last_id);

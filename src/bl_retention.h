@@ -21,14 +21,15 @@
 typedef struct bl_retention_t bl_retention_t;
 
 /**
- * @param goes  is called before each log that is removed: its build, the id of
- * its last record, and a pool for as long as the call takes
+ * @param goes  is called before each log that is removed, also when it cannot
+ *              be: the id of its last record, and a pool for as long as the
+ *              call takes
+ * @param went  is called when it is removed
  */
-bl_retention_t *
-bl_retention_create(bl_host_t *host,
-                    void (*goes)(void *baton, apr_uint64_t build,
-                                 bl_stamp_t last_id, apr_pool_t *p),
-                    void *baton, apr_pool_t *p);
+bl_retention_t *bl_retention_create(
+    bl_host_t *host,
+    void (*goes)(void *baton, bl_stamp_t last_id, apr_pool_t *p),
+    void (*went)(void *baton, apr_uint64_t build), void *baton, apr_pool_t *p);
 
 /** A build has ended. Builds may be added in any order.
  * @param last_id  of its log */

@@ -187,16 +187,21 @@ static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
         bl_historian_ended(r->historian, build);
 }
 
+static void build_went(void *baton, apr_uint64_t build)
+{
+    runner_t *r = baton;
+
+    if (r->historian != NULL)
+        bl_historian_removed(r->historian, build);
+}
+
 /* Before its log goes: whoever comes back later, to whichever runner, is told
  * of the gap. */
-static void build_goes(void *baton, apr_uint64_t build, bl_stamp_t last_id,
-                       apr_pool_t *p)
+static void build_goes(void *baton, bl_stamp_t last_id, apr_pool_t *p)
 {
     runner_t *r = baton;
 
     r->host.changed = 1; /* viewers of all builds look again */
-    if (r->historian != NULL)
-        bl_historian_removed(r->historian, build);
     if (last_id <= r->removed_id)
         return;
     r->removed_id = last_id;
@@ -561,7 +566,8 @@ static apr_status_t begin(runner_t *r)
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
                 r->host.spool_dir);
-    r->retention = bl_retention_create(&r->host, build_goes, r, r->pool);
+    r->retention =
+        bl_retention_create(&r->host, build_goes, build_went, r, r->pool);
     r->recovered.ended = build_ended;
     r->recovered.baton = r;
     rv = bl_recovery_run(&r->recovered, &r->host, r->pool);
