@@ -117,13 +117,22 @@ static void remove_row(scribe_t *s, apr_uint64_t id)
         leave_out(s, bl_history_why(s->history));
 }
 
+/* Without the directory nothing is known of a log that is not there: it may
+ * come back with all of them. */
+static int has_logs(scribe_t *s)
+{
+    apr_finfo_t info;
+
+    return apr_stat(&info, s->logs_dir, APR_FINFO_TYPE, s->row) == APR_SUCCESS;
+}
+
 static void put_row(scribe_t *s, apr_uint64_t id)
 {
     bl_build_t *build = NULL;
     char text[128];
     apr_status_t rv = read_end(&build, s, id);
 
-    if (APR_STATUS_IS_ENOENT(rv)) {
+    if (APR_STATUS_IS_ENOENT(rv) && has_logs(s)) {
         remove_row(s, id);
         return;
     }
