@@ -421,17 +421,18 @@ static void tell_runner(bl_diag_level_e level, apr_status_t rv,
 /* N3. The error log may be a pipe whose reader waits for its end. */
 static void settle_descriptors(int control)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* First out of the way of the place, then down to it. */
-    int c = fcntl(control, F_DUPFD_CLOEXEC, 64);
+    int null;
 
-    if (c < 0 || null < 0)
+    /* The runner may have all that it may have: there is room only now. */
+    dup3(control, FD_CONTROL, O_CLOEXEC);
+    close_range(FD_FIRST_UNUSED, ~0U, 0);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
         _exit(1);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
-    dup3(c, FD_CONTROL, O_CLOEXEC);
-    close_range(FD_FIRST_UNUSED, ~0U, 0);
+    close(null);
 }
 
 static void settle_signals(void)

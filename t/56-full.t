@@ -183,6 +183,35 @@ works_again('room again');
     works_again('after all that');
 }
 
+# ---- the server stops, and begins ---------------------------------------------------------------
+
+{
+    my $id = $p{a}->start('out I run');
+    $p{a}->wait_for('I run');
+    my $x = $s->open_stream("/api/log/push?build=$id&format=json");
+    fill($disk);
+    $mark = length $s->error_log;
+    $p{a}->cue('slow 200 5');
+    wait_until { times_said($s, qr/BL0201 build $id: /, $mark) } 20, 'BL0201';
+    my @before = stored($id);
+    is_deeply [lines_of(lines_until($x, scalar @before))], \@before, 'full: a viewer has seen what is stored';
+    $x->close;
+    $p{a}->cue('exit 0');
+    wait_until { !@{ $s->pids->{keepers} } } 20, 'no keeper';
+    my $told = $s->build_record($id);
+    is $told->{state}, 'running', '... no end is told that is not in the log';
+    like $told->{reason} // '', qr/^waiting: /, '... but what it waits for';
+    ok $s->stop(60), 'the server stops, though an end cannot be written';
+    $mark = length $s->error_log;
+    my ($status, $out) = $s->begin;
+    is $status, 0, '... and begins' or diag $out;
+    is_deeply [(stored($id))[0 .. $#before]], \@before, '... what was shown is there';
+    is +($s->post_build($p{c}->path))[0], 503, '... no build is accepted';
+    make_room($disk);
+    ends_alike($s, $id, 'lost', name => 'room: what ran');
+    works_again('the server that began on a full disk');
+}
+
 # ---- the history ------------------------------------------------------------------------------
 
 {
