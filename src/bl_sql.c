@@ -45,9 +45,10 @@ typedef struct {
 
 static const kind_t kinds[] = {
     /* On the lock of somebody else the driver itself tries 15 more times, a
-     * tenth of a second apart. SQLite's busy_timeout would come on top of each
-     * try: it stays 0. trusted_schema: what a build might put into the file,
-     * which it could write, does not run in httpd. */
+     * tenth of a second apart; but not when the lock is met by preparing,
+     * which reads the schema. busy_timeout comes on top of each try: a commit
+     * is over in that time. trusted_schema: what a build might put into the
+     * file, which it could write, does not run in httpd. */
     {"sqlite3",
      1,
      0,
@@ -56,7 +57,7 @@ static const kind_t kinds[] = {
      "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('",
      "PRAGMA query_only = 1",
      "PRAGMA journal_mode = DELETE",
-     {"PRAGMA trusted_schema = 0", NULL}},
+     {"PRAGMA busy_timeout = 100", "PRAGMA trusted_schema = 0", NULL}},
     /* Nobody waits for ever for a lock in the server. */
     {"pgsql",
      0,
