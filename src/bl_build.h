@@ -51,7 +51,7 @@ typedef struct {
     const char *title;
     const char *user; /* who asked; NULL: nobody authenticated */
     bl_build_state_e state;
-    const char *reason; /* why it ended as it did, for people; NULL: plain */
+    const char *reason; /* why it ended as it did, or what it waits for */
     int step;           /* index of the step in progress; -1: none */
     int step_count;
     bl_build_step_t *steps;

@@ -29,9 +29,13 @@
 #include "bl_view.h"
 /* layer 1 */
 #include "bl_log.h"
+#include "bl_tick.h"
 /* this side of layer 2 */
 #include "bl_encoder.h"
 #include "bl_reader.h"
+
+/* A log that cannot be read is a matter of each turn, and told so often. */
+#define COMPLAIN_TIME apr_time_from_sec(10)
 
 #define PLACES 4
 #define CHUNKS 32
@@ -71,9 +75,10 @@ struct bl_feed_t {
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
     apr_off_t file_tail;
     int file_final;
-    int ended;             /* the one build had, when we last looked */
-    int passing;           /* the chunk that is being made */
-    bl_encoder_t *encoder; /* where a chunk is written */
+    int ended;               /* the one build had, when we last looked */
+    apr_time_t complain_due; /* by bl_tick_now: not before */
+    int passing;             /* the chunk that is being made */
+    bl_encoder_t *encoder;   /* where a chunk is written */
     apr_bucket *ping;
     bl_stamp_t ping_at;
     apr_time_t ping_time;
@@ -234,6 +239,19 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
 
 /* ---- all builds ----------------------------------------------------- */
 
+static void complain(bl_feed_t *f, const bl_table_row_t *row, apr_status_t rv)
+{
+    apr_time_t now = bl_tick_now();
+
+    if (now < f->complain_due)
+        return;
+    f->complain_due = now + COMPLAIN_TIME;
+    bl_diag(BL_DIAG_ERROR, rv,
+            "BL0301 the log of build %" APR_UINT64_T_FMT
+            " in %s cannot be read for viewers of all builds",
+            row->build, f->logs_dir);
+}
+
 /* Tell the reader which logs there are. *undecided is set when there is news
  * of a project that the view does not know.
  *
@@ -263,10 +281,7 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
         }
         rv = bl_reader_name(r, row.build, row.tail, row.final);
         if (rv != APR_SUCCESS) {
-            bl_diag(BL_DIAG_ERROR, rv,
-                    "BL0301 the log of build %" APR_UINT64_T_FMT
-                    " cannot be read",
-                    row.build);
+            complain(f, &row, rv);
             /* Without descriptors it is tried again; else the viewer is told
              * that something is missing, and the other logs go on. */
             if (APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv))

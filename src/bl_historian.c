@@ -102,6 +102,12 @@ static const char *reap(bl_historian_t *h, apr_pool_t *p)
     return apr_psprintf(p, "status %d", WEXITSTATUS(status));
 }
 
+static void again_later(bl_historian_t *h)
+{
+    h->again_at = h->host->tick + h->backoff;
+    h->backoff = h->backoff * 2 < BACKOFF_MOST ? h->backoff * 2 : BACKOFF_MOST;
+}
+
 static void died(bl_historian_t *h)
 {
     const char *of = reap(h, h->life);
@@ -111,12 +117,11 @@ static void died(bl_historian_t *h)
         return;
     if (h->host->tick - h->begun >= GOOD_LIFE)
         h->backoff = BACKOFF_LEAST;
-    h->again_at = h->host->tick + h->backoff;
     bl_diag(BL_DIAG_WARNING, 0,
             "BL0253 the historian died (%s); no build is lost by that, "
             "another one begins in %d s",
             of, (int)apr_time_sec(h->backoff));
-    h->backoff = h->backoff * 2 < BACKOFF_MOST ? h->backoff * 2 : BACKOFF_MOST;
+    again_later(h);
 }
 
 static void ready(void *baton, apr_int16_t events)
@@ -147,10 +152,11 @@ static void begin(bl_historian_t *h)
             close(pair[1]);
         }
         h->pid = 0;
-        h->again_at = h->host->tick + BACKOFF_MOST;
         bl_diag(BL_DIAG_ERROR, rv,
-                "BL0254 no process for the history; trying again in %d s",
-                (int)apr_time_sec(BACKOFF_MOST));
+                "BL0254 no process for the history; no build is lost by that, "
+                "it is tried again in %d s",
+                (int)apr_time_sec(h->backoff));
+        again_later(h);
         return;
     }
     if (h->pid == 0)

@@ -8,6 +8,7 @@
 
 /* libc */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -51,6 +52,7 @@ struct bl_intake_t {
     bl_watch_t watch;
     struct peer_ring_t peers;
     apr_time_t again_at; /* by host->tick; 0: connections are taken */
+    int spare_fd;        /* -1: in use */
 };
 
 static void peer_close(peer_t *peer)
@@ -218,19 +220,40 @@ static void peer_add(bl_intake_t *intake, int fd, const struct ucred *cred)
     APR_RING_INSERT_TAIL(&intake->peers, peer, peer_t, link);
 }
 
+/* When all descriptors are used up one is given away that was kept for this:
+ * so builds can be cancelled, and who orders one is told what is the matter.
+ */
+static int take_connection(bl_intake_t *intake)
+{
+    int fd = accept4(intake->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0 || errno != EMFILE || intake->spare_fd < 0)
+        return fd;
+    close(intake->spare_fd);
+    intake->spare_fd = -1;
+    return accept4(intake->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void keep_spare(bl_intake_t *intake)
+{
+    if (intake->spare_fd < 0)
+        intake->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void intake_ready(void *baton, apr_int16_t events)
 {
     bl_intake_t *intake = baton;
     struct ucred cred;
     socklen_t len = sizeof(cred);
-    int fd = accept4(intake->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = take_connection(intake);
 
     if (fd < 0) {
         if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
             return;
         /* No descriptor is left: the peer waits, and so do we, for a tick. */
         bl_diag(BL_DIAG_ERROR, APR_FROM_OS_ERROR(errno),
-                "BL0223 a connection of httpd cannot be accepted");
+                "BL0223 a connection of httpd cannot be accepted; it is tried "
+                "again");
         intake->again_at = intake->host->tick + PAUSE_TIME;
         bl_watch_set(intake->host, &intake->watch, 0);
         return;
@@ -261,6 +284,8 @@ apr_status_t bl_intake_create(bl_intake_t **out, bl_host_t *host, int fd,
     intake->parent = parent;
     intake->user = user;
     intake->calls = *calls;
+    intake->spare_fd = -1;
+    keep_spare(intake);
     APR_RING_INIT(&intake->peers, peer_t, link);
     rv = apr_os_file_put(&file, &os, APR_FOPEN_READ, p);
     if (rv != APR_SUCCESS)
@@ -273,6 +298,7 @@ apr_status_t bl_intake_create(bl_intake_t **out, bl_host_t *host, int fd,
 
 void bl_intake_tick(bl_intake_t *intake)
 {
+    keep_spare(intake);
     if (intake->again_at != 0 && intake->host->tick >= intake->again_at) {
         intake->again_at = 0;
         bl_watch_set(intake->host, &intake->watch, 1);

@@ -22,6 +22,9 @@
 /* How far a running build is stands in the table so often. */
 #define PROGRESS_TIME apr_time_from_sec(1)
 
+/* An order that could not be stored is tried again. */
+#define SPOOL_TIME apr_time_from_sec(1)
+
 /* A place in the queue that changes more often is told at last. */
 #define POSITION_TIME apr_time_from_sec(1)
 
@@ -51,6 +54,8 @@ struct bl_job_t {
     int stopped; /* end and reason are from bl_job_stop */
     const char *final_json;
     int is_spooled;           /* its order is on disk */
+    apr_time_t spool_due;     /* not before; 0: it was not tried yet */
+    const char *shown_wait;   /* of bl_output_waits_for, in the table */
     apr_uint32_t told;        /* position that the log has */
     apr_time_t next_position; /* not before: the next one in the log */
     apr_uint64_t shown_bytes; /* that the table has */
@@ -66,18 +71,30 @@ static apr_size_t record_growth(const bl_build_t *build)
     return 2048 + 128 * (apr_size_t)build->step_count;
 }
 
-/* The build's record as it is now, into log and table. */
-static const char *show(bl_job_t *job, unsigned flags)
+/* The build as it is now, into the table alone: while its log cannot be
+ * written this is all that can be told. */
+static void show_row(bl_job_t *job)
 {
-    const char *json;
+    const char *reason = job->build->reason;
 
     apr_pool_clear(job->scratch);
-    json = bl_build_to_json(job->build, job->scratch);
-    bl_output_record(job->output, flags, json);
-    /* The row becomes final only when the end is in the file. */
-    bl_table_row_set(job->host->table, job->row, 0, json);
+    job->shown_wait = bl_output_waits_for(job->output);
+    if (job->shown_wait != NULL)
+        job->build->reason =
+            apr_pstrcat(job->scratch, "waiting: ", job->shown_wait, NULL);
+    bl_table_row_set(job->host->table, job->row, 0,
+                     bl_build_to_json(job->build, job->scratch));
+    job->build->reason = reason;
+}
+
+/* The build's record as it is now, into log and table. */
+static void show(bl_job_t *job)
+{
+    apr_pool_clear(job->scratch);
+    bl_output_record(job->output, BL_REC_BUILD,
+                     bl_build_to_json(job->build, job->scratch));
+    show_row(job);
     job->host->changed = 1;
-    return json;
 }
 
 static const char *default_last_line(bl_build_state_e state)
@@ -136,6 +153,13 @@ static const char *not_started_reason(const bl_job_t *job, int step,
                         apr_strerror(why, text, sizeof(text)));
 }
 
+/* Nothing that those who wrote the project can mend. */
+static int is_shortage(apr_status_t rv)
+{
+    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_ENOMEM(rv) ||
+           APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv);
+}
+
 static void unspool(bl_job_t *job);
 
 /* ---- the end -------------------------------------------------------- */
@@ -149,7 +173,10 @@ static int write_end(bl_job_t *job)
 
         if (rv != APR_SUCCESS)
             return APR_STATUS_IS_EAGAIN(rv);
-        job->final_json = show(job, BL_REC_END);
+        /* The table has it when it is in the file, not before: should this
+         * runner be killed now the next one says lost. */
+        job->final_json = bl_build_to_json(job->build, job->pool);
+        bl_output_record(job->output, BL_REC_END, job->final_json);
     }
     if (bl_output_first_pending(job->output) != 0 &&
         bl_output_commit(job->output) != APR_SUCCESS)
@@ -218,7 +245,7 @@ static void begin_step(bl_job_t *job, int step)
     build->step = step;
     build->steps[step].started =
         bl_stamp_next(job->host->last_id, job->host->now);
-    show(job, BL_REC_BUILD);
+    show(job);
     bl_output_note(
         job->output, (unsigned)step + 1,
         apr_pstrcat(job->pool, "$ ", job->order->steps[step].command, NULL));
@@ -251,9 +278,16 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
     build->exit = event->exit;
     build->signal = event->signal;
     failed = event->what == BL_KEEPER_NOT_STARTED || event->exit != 0;
-    if (event->what == BL_KEEPER_NOT_STARTED)
+    if (event->what == BL_KEEPER_NOT_STARTED) {
+        if (is_shortage(event->error))
+            bl_diag(BL_DIAG_ERROR, event->error,
+                    "BL0213 build %" APR_UINT64_T_FMT
+                    ": no process for its step \"%s\", it fails; see the "
+                    "limits of processes and open files of its user",
+                    build->id, step->name);
         decide(job, BL_BUILD_FAILED,
                not_started_reason(job, event->step, event->error));
+    }
     else if (failed)
         decide(job, BL_BUILD_FAILED, step_reason(job, event));
     if (job->phase != PHASE_STEPS)
@@ -341,18 +375,24 @@ void bl_job_wait(bl_job_t *job)
 {
     apr_status_t rv;
 
-    if (job->is_spooled)
+    if (job->is_spooled || job->host->tick < job->spool_due)
         return;
     apr_pool_clear(job->scratch);
     rv = bl_spool_save(job->host->spool_dir, job->build->id, job->order,
                        job->scratch);
-    if (rv == APR_SUCCESS)
-        job->is_spooled = 1;
-    else
+    job->is_spooled = rv == APR_SUCCESS;
+    if (rv != APR_SUCCESS && job->spool_due == 0)
         bl_diag(BL_DIAG_WARNING, rv,
                 "BL0214 build %" APR_UINT64_T_FMT
-                " would not outlive this runner: its order in %s",
+                " would not outlive this runner: its order in %s cannot be "
+                "stored; it is tried again until it can",
                 job->build->id, job->host->spool_dir);
+    else if (rv == APR_SUCCESS && job->spool_due != 0)
+        bl_diag(BL_DIAG_NOTICE, 0,
+                "BL0217 build %" APR_UINT64_T_FMT
+                ": its order is stored now, it would outlive this runner",
+                job->build->id);
+    job->spool_due = job->host->tick + SPOOL_TIME;
 }
 
 static void unspool(bl_job_t *job)
@@ -367,9 +407,7 @@ void bl_job_set_position(bl_job_t *job, apr_uint32_t position)
     if (job->build->position == position)
         return;
     job->build->position = position;
-    apr_pool_clear(job->scratch);
-    bl_table_row_set(job->host->table, job->row, 0,
-                     bl_build_to_json(job->build, job->scratch));
+    show_row(job);
 }
 
 /* A record in each log of a long queue, each time that a build begins, would
@@ -380,7 +418,7 @@ static apr_time_t tell_position(bl_job_t *job)
     if (job->build->position == job->told)
         return job->host->tick + POSITION_TIME;
     if (job->host->tick >= job->next_position) {
-        show(job, BL_REC_BUILD);
+        show(job);
         bl_output_commit(job->output);
         job->told = job->build->position;
         job->next_position = job->host->tick + POSITION_TIME;
@@ -406,7 +444,9 @@ void bl_job_start(bl_job_t *job)
     rv = bl_keeper_start(&job->keeper, job->order, job->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv,
-                "BL0213 build %" APR_UINT64_T_FMT ": no process for it",
+                "BL0213 build %" APR_UINT64_T_FMT
+                ": no process for it, it fails; see the limits of processes "
+                "and open files of its user",
                 build->id);
         decide(job, BL_BUILD_FAILED,
                apr_psprintf(job->pool, "no process could be started: %s",
@@ -486,9 +526,7 @@ static void show_progress(bl_job_t *job)
         return;
     job->shown_bytes = job->build->bytes;
     job->next_progress = job->host->tick + PROGRESS_TIME;
-    apr_pool_clear(job->scratch);
-    bl_table_row_set(job->host->table, job->row, 0,
-                     bl_build_to_json(job->build, job->scratch));
+    show_row(job);
 }
 
 apr_time_t bl_job_tick(bl_job_t *job)
@@ -505,9 +543,12 @@ apr_time_t bl_job_tick(bl_job_t *job)
         next = limit < next ? limit : next;
     }
     if (job->phase < PHASE_WRITING && bl_output_record_is_gone(job->output)) {
-        show(job, BL_REC_BUILD);
+        show(job);
         bl_output_commit(job->output);
     }
+    if (job->phase != PHASE_DONE &&
+        bl_output_waits_for(job->output) != job->shown_wait)
+        show_row(job);
     if (job->phase != PHASE_STEPS)
         return next;
     show_progress(job);
@@ -574,13 +615,9 @@ static apr_status_t job_show_first(bl_job_t *job)
     if (rv != APR_SUCCESS)
         return rv;
     bl_output_set_row(job->output, job->row);
-    show(job, BL_REC_BUILD);
+    show(job);
     job->told = build->position;
-    rv = bl_output_commit(job->output);
-    /* A build that cannot be written down is refused, not begun. */
-    if (rv != APR_SUCCESS)
-        bl_table_row_drop(job->host->table, job->row);
-    return rv;
+    return APR_SUCCESS;
 }
 
 static apr_status_t job_make(bl_job_t **out, bl_host_t *host,
@@ -617,6 +654,12 @@ apr_status_t bl_job_create(bl_job_t **out, bl_host_t *host, apr_uint64_t id,
                           job->pool);
     if (rv == APR_SUCCESS) {
         rv = job_show_first(job);
+        if (rv == APR_SUCCESS) {
+            rv = bl_output_commit(job->output);
+            /* A build that cannot be written down is refused, not begun. */
+            if (rv != APR_SUCCESS)
+                bl_table_row_drop(host->table, job->row);
+        }
         if (rv != APR_SUCCESS)
             bl_output_discard(job->output);
     }
@@ -643,11 +686,14 @@ apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
                           job->pool);
     if (rv == APR_SUCCESS)
         rv = job_show_first(job);
-    if (rv != APR_SUCCESS)
+    if (rv != APR_SUCCESS) {
         bl_job_destroy(&job);
-    else
-        *out = job;
-    return rv;
+        return rv;
+    }
+    /* On a full disk it waits on: it was accepted. */
+    bl_output_commit(job->output);
+    *out = job;
+    return APR_SUCCESS;
 }
 
 void bl_job_destroy(bl_job_t **job)

@@ -266,19 +266,27 @@ static void keep(kept_t *kept)
  * APR closes, in every child that it forks for a program, what all its pools
  * have open, by number. Here these are the runner's files, and their numbers
  * would hit ours. So they are closed the same way first, and are gone from the
- * pools when a step begins. */
+ * pools when a step begins.
+ *
+ * The runner may have all that it may have: until something is closed there is
+ * no other room than what the first two are. */
 static void settle_descriptors(int control, int out, int err)
 {
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    /* First out of the way of the places, then down to them. */
-    int c = fcntl(control, F_DUPFD_CLOEXEC, 64);
-    int o = fcntl(out, F_DUPFD_CLOEXEC, 64);
-    int e = fcntl(err, F_DUPFD_CLOEXEC, 64);
-    int n = fcntl(null, F_DUPFD_CLOEXEC, 64);
+    int null, c, o, e, n;
 
+    dup2(out, STDIN_FILENO);
+    dup2(err, STDOUT_FILENO);
+    apr_pool_cleanup_for_exec();
+    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    /* First out of the way of the places, then down to them. */
+    c = fcntl(control, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
+    o = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
+    e = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
+    n = fcntl(null, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
     if (c < 0 || o < 0 || e < 0 || n < 0)
         _exit(1);
-    apr_pool_cleanup_for_exec();
+    dup2(n, STDIN_FILENO);
+    dup2(n, STDOUT_FILENO);
     dup3(c, FD_CONTROL, O_CLOEXEC);
     dup3(o, FD_OUT, O_CLOEXEC);
     dup3(e, FD_ERR, O_CLOEXEC);

@@ -9,6 +9,8 @@
 
 /* libc */
 #include <string.h>
+/* APR */
+#include <apr_strings.h>
 /* layer 0 */
 #include "bl_diag.h"
 #include "bl_lines.h"
@@ -59,6 +61,8 @@ struct bl_output_t {
     bl_stamp_t first_pending; /* 0: all is written */
     apr_time_t last_read;
     apr_time_t retry_at;    /* 0: the log can be written */
+    const char *waits_for;  /* why not; NULL: it can be written */
+    int is_over;            /* its sums stand, no line comes any more */
     apr_time_t ahead_until; /* 0: ids are not ahead of the clock */
 };
 
@@ -130,16 +134,34 @@ static void set_reading(bl_output_t *o, int on)
     }
 }
 
+/* The administrator is told at once, viewers as soon as they can be. */
+static void say_failed(bl_output_t *o, apr_status_t rv)
+{
+    char text[128];
+
+    bl_diag(BL_DIAG_ERROR, rv,
+            "BL0201 build %" APR_UINT64_T_FMT
+            ": its log in %s cannot be written; the build waits until it can",
+            o->build->id, o->host->logs_dir);
+    o->waits_for = apr_pstrcat(o->pool, "its log cannot be written: ",
+                               apr_strerror(rv, text, sizeof(text)), NULL);
+    if (!o->is_over)
+        bl_output_note(o, 0,
+                       apr_psprintf(o->pool,
+                                    "The log could not be written (%s): the "
+                                    "build waited until it could",
+                                    text));
+}
+
 static void commit_failed(bl_output_t *o, apr_status_t rv)
 {
-    if (o->retry_at == 0)
-        bl_diag(BL_DIAG_ERROR, rv,
-                "BL0201 build %" APR_UINT64_T_FMT
-                ": its log in %s cannot be written; the build waits until it "
-                "can",
-                o->build->id, o->host->logs_dir);
+    int again = o->retry_at != 0;
+
     o->retry_at = o->host->tick + RETRY_TIME;
     set_reading(o, 0); /* O1 */
+    /* With nothing in it yet the build is refused, which its owner says. */
+    if (!again && bl_log_tail(o->log) > 0)
+        say_failed(o, rv);
 }
 
 apr_status_t bl_output_commit(bl_output_t *o)
@@ -160,6 +182,7 @@ apr_status_t bl_output_commit(bl_output_t *o)
                 ": its log can be written again, the build goes on",
                 o->build->id);
         o->retry_at = 0;
+        o->waits_for = NULL;
         set_reading(o, 1);
     }
     o->first_pending = 0;
@@ -173,6 +196,7 @@ apr_status_t bl_output_finish(bl_output_t *o)
 {
     apr_status_t rv;
 
+    o->is_over = 1;
     if (bl_trim_is_shorter(o->trim)) {
         rv = bl_output_commit(o);
         if (rv != APR_SUCCESS)
@@ -284,10 +308,10 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
 apr_time_t bl_output_tick(bl_output_t *o)
 {
     apr_time_t now = o->host->tick, next = now + RETRY_TIME;
-    int i;
+    int waits = o->ahead_until != 0 || o->retry_at != 0, i;
 
     /* Who is made to wait is not silent. */
-    if (o->ahead_until != 0 || o->retry_at != 0)
+    if (waits)
         o->last_read = now;
     if (o->ahead_until != 0 && now >= o->ahead_until) {
         o->ahead_until = 0;
@@ -296,6 +320,8 @@ apr_time_t bl_output_tick(bl_output_t *o)
     for (i = 0; i < STREAMS; i++) {
         stream_t *s = &o->streams[i];
 
+        if (s->piece_due != 0 && waits)
+            s->piece_due = now + PIECE_TIME;
         if (s->piece_due != 0 && now >= s->piece_due) {
             bl_lines_flush(s->lines);
             s->piece_due = 0;
@@ -311,6 +337,11 @@ apr_time_t bl_output_tick(bl_output_t *o)
 apr_time_t bl_output_last_read(const bl_output_t *o)
 {
     return o->last_read;
+}
+
+const char *bl_output_waits_for(const bl_output_t *o)
+{
+    return o->waits_for;
 }
 
 bl_stamp_t bl_output_last_id(const bl_output_t *o)
@@ -381,6 +412,9 @@ apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
 void bl_output_set_row(bl_output_t *o, int row)
 {
     o->row = row;
+    /* What an earlier runner has shown stays shown. */
+    bl_table_row_publish(o->host->table, row, bl_log_tail(o->log),
+                         bl_log_last_id(o->log));
 }
 
 void bl_output_discard(bl_output_t *o)

@@ -69,8 +69,9 @@ int bl_output_record_is_gone(const bl_output_t *output);
  */
 apr_status_t bl_output_finish(bl_output_t *output);
 
-/** Write what was put, and publish it. On failure it is said once, reading
- * stops, and bl_output_tick tries again. */
+/** Write what was put, and publish it. On failure it is said once, to the
+ * administrator and by a note in the log, reading stops, and bl_output_tick
+ * tries again. Of a log with nothing in it nothing is said. */
 apr_status_t bl_output_commit(bl_output_t *output);
 
 /** Read what stands in the pipes now; what has no line end gets one. */
@@ -86,6 +87,9 @@ apr_time_t bl_output_tick(bl_output_t *output);
 /** When something was read last (host->tick), or could have been had the log
  * taken it; 0: never. */
 apr_time_t bl_output_last_read(const bl_output_t *output);
+
+/** Why the build stands still, for people; NULL: it does not. */
+const char *bl_output_waits_for(const bl_output_t *output);
 
 /** Id of the last record in the log. */
 bl_stamp_t bl_output_last_id(const bl_output_t *output);

@@ -119,7 +119,7 @@ static void number_load(runner_t *r, apr_pool_t *p)
 
 static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
 {
-    const char *fresh = number_path(r, ".new", p);
+    const char *fresh = number_path(r, ".new", p), *text;
     apr_file_t *file;
     apr_status_t rv, closed;
 
@@ -128,9 +128,10 @@ static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
                        APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
     if (rv != APR_SUCCESS)
         return rv;
-    if (apr_file_printf(file, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
-                        r->last_build, r->removed_id) < 0)
-        rv = APR_ENOSPC;
+    /* Not apr_file_printf: it does not say when writing fails. */
+    text = apr_psprintf(p, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
+                        r->last_build, r->removed_id);
+    rv = apr_file_write_full(file, text, strlen(text), NULL);
     closed = apr_file_close(file);
     if (rv == APR_SUCCESS)
         rv = closed;
@@ -144,7 +145,8 @@ static void number_save(const runner_t *r, apr_pool_t *p)
     apr_status_t rv = number_write(r, p);
 
     if (rv != APR_SUCCESS)
-        bl_diag(BL_DIAG_WARNING, rv, "BL0242 the file last-build in %s",
+        bl_diag(BL_DIAG_WARNING, rv,
+                "BL0242 the file last-build in %s cannot be written",
                 r->setup->state_dir);
 }
 
@@ -324,8 +326,8 @@ static void take_order(void *baton, const bl_order_t *order,
         return;
     }
     bl_diag(BL_DIAG_ERROR, rv,
-            "BL0243 a build of %s was refused: its log in %s", order->project,
-            r->host.logs_dir);
+            "BL0243 a build of %s was refused: its log in %s cannot be made",
+            order->project, r->host.logs_dir);
     refuse(reply, len, BL_REFUSED_STORE,
            apr_psprintf(p, "The log of the build cannot be stored: %s.",
                         apr_strerror(rv, text, sizeof(text))),

@@ -118,13 +118,22 @@ static void remove_row(scribe_t *s, apr_uint64_t id)
         leave_out(s, bl_history_why(s->history));
 }
 
+/* Without the directory nothing is known of a log that is not there: it may
+ * come back with all of them. */
+static int has_logs(scribe_t *s)
+{
+    apr_finfo_t info;
+
+    return apr_stat(&info, s->logs_dir, APR_FINFO_TYPE, s->row) == APR_SUCCESS;
+}
+
 static void put_row(scribe_t *s, apr_uint64_t id)
 {
     bl_build_t *build = NULL;
     char text[128];
     apr_status_t rv = read_end(&build, s, id);
 
-    if (APR_STATUS_IS_ENOENT(rv)) {
+    if (APR_STATUS_IS_ENOENT(rv) && has_logs(s)) {
         remove_row(s, id);
         return;
     }
@@ -436,17 +445,18 @@ static void tell_runner(bl_diag_level_e level, apr_status_t rv,
 /* N3. The error log may be a pipe whose reader waits for its end. */
 static void settle_descriptors(int control)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* First out of the way of the place, then down to it. */
-    int c = fcntl(control, F_DUPFD_CLOEXEC, 64);
+    int null;
 
-    if (c < 0 || null < 0)
+    /* The runner may have all that it may have: there is room only now. */
+    dup3(control, FD_CONTROL, O_CLOEXEC);
+    close_range(FD_FIRST_UNUSED, ~0U, 0);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
         _exit(1);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
-    dup3(c, FD_CONTROL, O_CLOEXEC);
-    close_range(FD_FIRST_UNUSED, ~0U, 0);
+    close(null);
 }
 
 static void settle_signals(void)

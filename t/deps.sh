@@ -30,6 +30,7 @@ libapache2-mod-perl2    /usr/lib/*/perl5/*/Apache/Test.pm /usr/share/perl5/Apach
 libwww-perl             /usr/share/perl5/LWP/UserAgent.pm
 libio-socket-ssl-perl   /usr/share/perl5/IO/Socket/SSL.pm
 openssl                 openssl
+sqlite3                 sqlite3
 curl                    curl
 sqlite3                 sqlite3
 clang                   clang

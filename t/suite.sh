@@ -33,7 +33,14 @@ tmp=${TMPDIR:-/tmp}
 [ ${#tmp} -le 50 ] || tmp=/tmp
 stage=$(mktemp -d "$tmp/buildlog-XXXXXX")
 keep=1
+disk=$stage/disk # a small one, for tests that fill it
+no_disk='only root may mount one'
 finish() {
+    # A stage that is kept keeps what was on it, and no mount.
+    if [ -z "$no_disk" ]; then
+        cp -R "$disk" "$stage/disk.kept" || true
+        umount "$disk" || umount -l "$disk"
+    fi
     if [ -z "$keep" ] && [ -z "${KEEP:-}" ]; then
         rm -rf "$stage"
     else
@@ -96,13 +103,19 @@ as=
 if [ "$(id -u)" = 0 ]; then
     chown -R nobody "$stage"
     as="setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    mkdir "$disk"
+    if why=$(mount -t tmpfs -o "size=2m,mode=0755,uid=$(id -u nobody)" disk "$disk" 2>&1); then
+        no_disk=
+    else
+        no_disk=$why
+    fi
 fi
 rc=0
 # A clean environment: proxies, locales and debug switches of the caller change
 # nothing.
 (cd "$stage" && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
-    PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 ${CROWD:+"CROWD=$CROWD"} \
-    ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
+    PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 SMALL_DISK="$disk" NO_SMALL_DISK="$no_disk" \
+    ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
     perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
     -port "$port" "$@") || rc=$?
