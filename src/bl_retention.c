@@ -2,11 +2,13 @@
 /*
  * bl_retention.c - which ended builds are kept
  *
- * DIAGNOSTICS   BL0215 builds were removed; BL0216 one cannot be
+ * DIAGNOSTICS   BL0215 builds were removed; BL0216 one cannot be; BL0218
+ * others were removed by somebody else
  */
 #include "bl_retention.h"
 
 /* libc */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 /* APR */
@@ -119,10 +121,23 @@ static int is_too_much(const bl_retention_t *r, const bl_limits_t *limits)
            r->list[r->first].last_id < now - (bl_stamp_t)limits->keep_age;
 }
 
+/* Its log has gone. */
+static void forget(bl_retention_t *r, const ended_t *ended)
+{
+    bl_table_row_t row;
+
+    /* Before the row goes: who misses the row is told why. */
+    if (ended->last_id > bl_table_forgotten(r->host->table))
+        bl_table_set_forgotten(r->host->table, ended->last_id);
+    if (bl_table_find(&row, r->host->table, ended->build, -1) == APR_SUCCESS)
+        bl_table_row_drop(r->host->table, row.row);
+    r->calls.gone(r->calls.baton, ended->build);
+    r->bytes -= ended->bytes;
+}
+
 static apr_status_t remove_oldest(bl_retention_t *r)
 {
     const ended_t *oldest = &r->list[r->first];
-    bl_table_row_t row;
     apr_status_t rv;
 
     apr_pool_clear(r->scratch);
@@ -132,15 +147,44 @@ static apr_status_t remove_oldest(bl_retention_t *r)
     /* An administrator may have been first. */
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv))
         return rv;
-    /* Before the row goes: who misses the row is told why. */
-    if (oldest->last_id > bl_table_forgotten(r->host->table))
-        bl_table_set_forgotten(r->host->table, oldest->last_id);
-    if (bl_table_find(&row, r->host->table, oldest->build, -1) == APR_SUCCESS)
-        bl_table_row_drop(r->host->table, row.row);
-    r->calls.gone(r->calls.baton, oldest->build);
-    r->bytes -= oldest->bytes;
+    forget(r, oldest);
     r->first++;
     return APR_SUCCESS;
+}
+
+static int is_gone(bl_retention_t *r, apr_uint64_t build)
+{
+    struct stat info;
+
+    apr_pool_clear(r->scratch);
+    return stat(bl_log_path(r->host->logs_dir, build, r->scratch), &info) !=
+               0 &&
+           errno == ENOENT;
+}
+
+void bl_retention_look(bl_retention_t *r)
+{
+    struct stat info;
+    int i, left = r->first, n;
+
+    /* A directory that is away may come back with all of them. */
+    if (stat(r->host->logs_dir, &info) != 0)
+        return;
+    for (i = r->first; i < r->end; i++) {
+        if (!is_gone(r, r->list[i].build)) {
+            r->list[left++] = r->list[i];
+            continue;
+        }
+        r->calls.goes(r->calls.baton, r->list[i].last_id, r->scratch);
+        forget(r, &r->list[i]);
+    }
+    n = r->end - left;
+    r->end = left;
+    if (n > 0)
+        bl_diag(BL_DIAG_INFO, 0,
+                "BL0218 %d ended builds are forgotten: somebody removed "
+                "their logs",
+                n);
 }
 
 apr_time_t bl_retention_tick(bl_retention_t *r, const bl_limits_t *limits)

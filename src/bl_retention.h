@@ -38,6 +38,10 @@ bl_retention_t *bl_retention_create(bl_host_t *host,
 void bl_retention_add(bl_retention_t *retention, apr_uint64_t build,
                       bl_stamp_t last_id);
 
+/** Forget ended builds whose logs somebody else removed: their rows go, and
+ * the history's. */
+void bl_retention_look(bl_retention_t *retention);
+
 /** Remove what is too much or too old, some at a time.
  * @return when to be called next at the latest */
 apr_time_t bl_retention_tick(bl_retention_t *retention,

@@ -366,6 +366,7 @@ static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
     r->host.line_limit = limits->line_limit;
     if (log_fd >= 0)
         r->setup->log_changed(log_fd);
+    bl_retention_look(r->retention);
     bl_diag(BL_DIAG_INFO, 0,
             "BL0245 new limits: %u builds, %u waiting, lines of %u bytes",
             limits->max_builds, limits->max_queue, limits->line_limit);

@@ -56,6 +56,12 @@ sub keep
     return;
 }
 
+sub is_listed
+{
+    my ($id) = @_;
+    return scalar grep { $_->{id} == $id } @{ $s->request('GET', '/api/project/builds')->{json}{builds} };
+}
+
 sub is_gone
 {
     my ($id) = @_;
@@ -240,6 +246,22 @@ sub first_told
     $o->close;
     $is_told->('after that', $place, $first->{id} - 1);
     $is_told->('and once more', $behind, $first->{id} - 1);
+}
+
+# ---- by hand ------------------------------------------------------------------------------
+
+# Who removes a log himself says so by a reload.
+{
+    keep($none);
+    my @ids = builds(3);
+    wait_until { is_listed($ids[2]) } 10, 'the list has them';
+    unlink $s->state . "/logs/$ids[1].log" or die "$ids[1].log: $!\n";
+    $s->graceful;
+    wait_until { !is_listed($ids[1]) } 20, 'the list forgets the build whose log was removed';
+    is_deeply [is_gone($ids[1])], [], '... which is nowhere any more';
+    ok is_listed($_), "... build $_ is still there" for @ids[0, 2];
+    my $answer = $s->request('GET', "/api/project/builds/$ids[0]/log");
+    is $answer->{status}, 200, '... with its log';
 }
 
 # ---- nothing is left, and the clock is behind -----------------------------------------------
