@@ -44,7 +44,7 @@
 
 /* Raised when retained_t or what it points to changes its layout: a module of
  * another version finds that it cannot go on with this one's. */
-#define RETAINED_VERSION 1
+#define RETAINED_VERSION 2
 
 /* A runner that lives so long has begun well: no back-off when it dies. */
 #define GOOD_LIFE apr_time_from_sec(10)
@@ -59,6 +59,8 @@ typedef struct {
     bl_table_t *table;
     bl_wake_t *wake;
     bl_statedir_t dir;
+    const char *db_driver; /* of the history; NULL: there is none */
+    const char *db_params;
     int lifeline[2]; /* [1] only in the parent */
     pid_t parent;
     apr_proc_t runner; /* pid 0: none */
@@ -84,6 +86,12 @@ bl_wake_t *bl_daemon_wake(void)
 const char *bl_daemon_logs_dir(void)
 {
     return retained->dir.logs;
+}
+
+const char *bl_daemon_database(const char **driver)
+{
+    *driver = retained->db_driver;
+    return retained->db_params;
 }
 
 void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
@@ -141,6 +149,8 @@ static int begin_all(retained_t *keep, server_rec *s)
                               p, config_pool);
     if (result != OK)
         return result;
+    keep->db_driver = apr_pstrdup(p, bl_config_server()->db_driver);
+    keep->db_params = apr_pstrdup(p, bl_config_database(config_pool));
     rv = bl_table_create(&keep->table, slot_count(), p);
     if (rv != APR_SUCCESS)
         return bl_statedir_fail(s, rv, "no shared memory");
@@ -220,8 +230,8 @@ static void runner_main(server_rec *s)
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
     setup.limits = bl_config_server()->limits;
-    setup.db_driver = bl_config_server()->db_driver;
-    setup.db_params = bl_config_database(p);
+    setup.db_driver = retained->db_driver;
+    setup.db_params = retained->db_params;
     setup.log_changed = take_error_log;
     _exit(bl_runner_main(&setup, p));
 }
@@ -340,6 +350,11 @@ static apr_status_t end_of_config(void *dummy)
     return APR_SUCCESS;
 }
 
+static int is_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 static int go_on(retained_t *keep, server_rec *s)
 {
     if (keep->version != RETAINED_VERSION ||
@@ -359,6 +374,12 @@ static int go_on(retained_t *keep, server_rec *s)
                      "BL0110 builds run as user %ld until httpd is stopped "
                      "and started",
                      (long)keep->dir.user);
+    /* What it is may hold a password. */
+    if (!is_same(keep->db_driver, bl_config_server()->db_driver) ||
+        !is_same(keep->db_params, bl_config_database(config_pool)))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "BL0114 the history stays in the database it is in until "
+                     "httpd is stopped and started; see BuildLogDatabase");
     return OK;
 }
 

@@ -32,6 +32,10 @@ bl_wake_t *bl_daemon_wake(void);
 /** The directory of logs. */
 const char *bl_daemon_logs_dir(void);
 
+/** What the history's driver opens; NULL: there is no history. It is what the
+ * historian writes to, whatever a reload says. */
+const char *bl_daemon_database(const char **driver);
+
 /** Request thread: give an order to the runner and wait for its reply. */
 void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r);
 

@@ -64,16 +64,16 @@ typedef struct {
 
 bl_history_t *bl_list_history(request_rec *r, int *broken)
 {
-    const bl_server_conf_t *conf = bl_config_server();
-    const char *params = bl_config_database(r->pool), *why = "";
+    const char *driver, *why = "";
+    const char *params = bl_daemon_database(&driver);
     bl_history_t *history = NULL;
     apr_status_t rv;
 
     *broken = 0;
     if (params == NULL)
         return NULL;
-    rv = bl_history_open(&history, &why, conf->db_driver, params,
-                         BL_HISTORY_READ, r->pool);
+    rv = bl_history_open(&history, &why, driver, params, BL_HISTORY_READ,
+                         r->pool);
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv))
         return history;
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,

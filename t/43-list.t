@@ -17,7 +17,7 @@ my $top  = top();
 my %as   = map { $_->[0] => { Authorization => 'Basic ' . encode_base64(join(':', @$_), '') } }
     ['alice', 'wonderland'], ['bob', 'builder'];
 
-my $s = BuildLog::Server->make(<<"END");
+my $conf = <<"END";
 BuildLogKeep count=0 age=0 size=0
 BuildLogMaxBuilds 1
 <Directory "$top/t/projects/alice">
@@ -39,6 +39,7 @@ BuildLogMaxBuilds 1
     SetHandler buildlog-api
 </LocationMatch>
 END
+my $s = BuildLog::Server->make($conf);
 my ($hers, $both) = map { project($_) } qw(alice shared);
 
 # ---- logs of a server before this one ---------------------------------------------
@@ -151,6 +152,22 @@ SKIP: {
     my $grown = memory() - $before;
     cmp_ok $grown, '<', 20_000, 'and take no memory';
     note "$grown kB for 16 MB of records";
+}
+
+# ---- another database, by a reload ------------------------------------------------------------------
+
+# Who reads goes on where the historian writes.
+{
+    my @before = pages('alice', 'limit=200');
+    for my $other ('BuildLogDatabase sqlite3 other.db', 'BuildLogDatabase none') {
+        $s->configure("$conf\n$other\n");
+        my $mark = length $s->error_log;
+        $s->graceful;
+        wait_until { substr($s->error_log, $mark) =~ /BL0245 new limits/ } 20, 'a reload';
+        wait_until { substr($s->error_log, $mark) =~ /AH00489/ } 20, 'a new generation';
+        like substr($s->error_log, $mark), qr/BL0114 the history stays /, "$other: the log says that it waits for a stop";
+        is_deeply [pages('alice', 'limit=200')], \@before, '... and the list is as long as before';
+    }
 }
 
 # ---- what lives and what has just ended ---------------------------------------------------------
