@@ -39,7 +39,7 @@ finish() {
     # A stage that is kept keeps what was on it, and no mount.
     if [ -z "$no_disk" ]; then
         cp -R "$disk" "$stage/disk.kept" || true
-        umount "$disk" || umount -l "$disk"
+        umount "$disk" 2>/dev/null || umount -l "$disk"
     fi
     if [ -z "$keep" ] && [ -z "${KEEP:-}" ]; then
         rm -rf "$stage"
