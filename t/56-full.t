@@ -170,8 +170,8 @@ works_again('room again');
     ok eval { wait_until { times_said($s, qr{No space left on device.*BL0231 \Q$disk\E/state/logs/$first\.log}, $mark) } 10, 'BL0231' },
         'the runner is killed on the full disk: the next one says that a log cannot be ended' or diag substr $s->error_log, $mark;
     is_deeply [(stored($first))[0 .. $#before]], \@before, '... what was shown is there';
-    like $s->wait_for_state($second, 'queued|running|lost', 10)->{reason} // '', qr/^waiting: .*No space left on device/,
-        '... who waited waits still, and is told why';
+    ok eval { wait_until { (($s->build_record($second) // {})->{reason} // '') =~ /^waiting: .*No space left on device/ } 10, 'a reason' },
+        '... who waited waits still, and is told why' or diag $@;
     make_room($disk);
     ok eval { $s->wait_for_state($second, 'succeeded', 30) }, 'room: it is built' or diag $@, substr $s->error_log, $mark;
     ends_alike($s, $second, 'succeeded', name => 'who waited');

@@ -35,11 +35,21 @@ stage=$(mktemp -d "$tmp/buildlog-XXXXXX")
 keep=1
 disk=$stage/disk # a small one, for tests that fill it
 no_disk='only root may mount one'
+# Each process of a server has the stage in its command line or environment. A
+# zombie has neither.
+left() { # by a pattern on stdin, for grep's own command line is among these
+    printf '%s\n' "$stage" | grep -lsFf - /proc/[0-9]*/cmdline /proc/[0-9]*/environ |
+        cut -d / -f 3 | sort -un
+}
 finish() {
+    # After a signal: the tests did not come to it.
+    for pid in $(left); do
+        kill -9 "$pid" 2>/dev/null || true
+    done
     # A stage that is kept keeps what was on it, and no mount.
     if [ -z "$no_disk" ]; then
         cp -R "$disk" "$stage/disk.kept" || true
-        umount "$disk" || umount -l "$disk"
+        umount "$disk" 2>/dev/null || umount -l "$disk"
     fi
     if [ -z "$keep" ] && [ -z "${KEEP:-}" ]; then
         rm -rf "$stage"
@@ -120,13 +130,7 @@ rc=0
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
     -port "$port" "$@") || rc=$?
 
-# The server has stopped: nothing that it started may be there any more. Each
-# of its processes has the stage in its command line or environment. A zombie
-# has neither.
-left() { # by a pattern on stdin, for grep's own command line is among these
-    printf '%s\n' "$stage" | grep -lsFf - /proc/[0-9]*/cmdline /proc/[0-9]*/environ |
-        cut -d / -f 3 | sort -un
-}
+# The server has stopped: nothing that it started may be there any more.
 tries=50
 while [ -n "$(left)" ] && [ $tries -gt 0 ]; do
     sleep 0.1
