@@ -69,7 +69,7 @@ static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
     row->row = -1;
     rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), number, r->pool);
     if (rv != APR_SUCCESS)
-        return APR_ENOENT;
+        return APR_STATUS_IS_ENOENT(rv) ? APR_ENOENT : rv;
     rv = bl_cursor_size(&row->tail, cursor);
     if (rv == APR_SUCCESS)
         rv = bl_cursor_last(&rec, cursor, row->tail);
@@ -89,7 +89,8 @@ static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
         *json = row->final ? apr_pstrmemdup(r->pool, rec.text, rec.len) : NULL;
     }
     bl_cursor_close(&cursor);
-    return rv == APR_SUCCESS ? APR_SUCCESS : APR_ENOENT;
+    /* Nothing in it, or nothing that tells whose it is. */
+    return rv == APR_EOF || rv == APR_EGENERAL ? APR_ENOENT : rv;
 }
 
 apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
@@ -99,6 +100,8 @@ apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
     const bl_table_t *table = bl_daemon_table();
     apr_status_t rv;
 
+    if (number == 0)
+        return APR_ENOENT;
     rv = bl_table_find(row, table, number, -1);
     if (rv == APR_SUCCESS)
         rv =
@@ -108,6 +111,21 @@ apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
     if (rv == APR_SUCCESS && !bl_project_may_see(r, *project))
         rv = APR_ENOENT;
     return rv;
+}
+
+int bl_api_refuse_build(request_rec *r, apr_status_t rv)
+{
+    if (APR_STATUS_IS_ENOENT(rv))
+        return bl_error_send(r, HTTP_NOT_FOUND, BL_API_NO_BUILD);
+    bl_api_cannot_open(r, rv);
+    return bl_error_unavailable(r, BL_API_RETRY_SECONDS, BL_API_NO_LOG_NOW);
+}
+
+void bl_api_cannot_open(request_rec *r, apr_status_t rv)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
+                  "BL0409 a log in %s cannot be opened for %s",
+                  bl_daemon_logs_dir(), r->uri);
 }
 
 /* The last "/builds/" of the address, wherever the handler is mapped. */
@@ -137,15 +155,16 @@ static int answer_build(request_rec *r)
     apr_uint64_t number = bl_api_build_of(r, "");
     const char *project, *json;
     bl_table_row_t row;
+    apr_status_t rv;
     int log = 0;
 
     if (number == 0) {
         number = bl_api_build_of(r, "/log");
         log = 1;
     }
-    if (number == 0 ||
-        bl_api_find_build(&row, &project, &json, r, number) != APR_SUCCESS)
-        return bl_error_send(r, HTTP_NOT_FOUND, "There is no such build.");
+    rv = bl_api_find_build(&row, &project, &json, r, number);
+    if (rv != APR_SUCCESS)
+        return bl_api_refuse_build(r, rv);
     if (log)
         return bl_download_send(r, &row);
     if (json == NULL)

@@ -25,11 +25,24 @@ int bl_api_read(request_rec *r);
  * @param project  its real path
  * @param json     its record; NULL when its log has no end and no runner has
  *                 looked at it yet (row.row is -1, row.final 0)
- * @return APR_SUCCESS; APR_ENOENT: no such build, or it may not be seen
+ * @param build    0: there is none
+ * @return APR_SUCCESS; APR_ENOENT: no such build, or it may not be seen; else
+ *         it is not known, for its log cannot be opened now
  */
 apr_status_t bl_api_find_build(bl_table_row_t *row, const char **project,
                                const char **json, request_rec *r,
                                apr_uint64_t build);
+
+#define BL_API_NO_BUILD "There is no such build."
+#define BL_API_NO_LOG_NOW "The log of this build cannot be opened now."
+#define BL_API_RETRY_SECONDS 5
+
+/** Refuse what bl_api_find_build did not find: 404, or 503 and a word to the
+ * administrator. @return for the handler */
+int bl_api_refuse_build(request_rec *r, apr_status_t rv);
+
+/** That word alone. */
+void bl_api_cannot_open(request_rec *r, apr_status_t rv);
 
 /** Answer with a JSON text. @return for the handler */
 int bl_api_answer(request_rec *r, int status, const char *json);

@@ -15,9 +15,10 @@
  *                  systems read(2) does not (on the others a read sees all of
  *                  a change or nothing)
  *               C3 what stands before a NUL and is no whole record was one,
- * and is a part of the hole C4 of a record that came with two reads the
- * beginning is looked at again: the second read may have met the note of the
- * hole that has swallowed it
+ *                  and is a part of the hole
+ *               C4 of a record that came with two reads the beginning is
+ *                  looked at again: the second read may have met the note of
+ *                  the hole that has swallowed it
  *
  * BUGS          a line that is no record (damage from outside) is skipped
  *               silently; the ids around it still grow

@@ -19,6 +19,7 @@
 /* pump side of layer 2 */
 #include "bl_encoder.h"
 /* layer 3 */
+#include "bl_api.h"
 #include "bl_conn.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
@@ -27,9 +28,6 @@
 
 /* Handed to httpd at a time. */
 #define BLOCK_BYTES (32 * 1024)
-
-/* When the log cannot be opened though it is there: no descriptors, say. */
-#define RETRY_AFTER_SECONDS 5
 
 /* ---- head ----------------------------------------------------------- */
 
@@ -190,14 +188,8 @@ int bl_download_send(request_rec *r, const bl_table_row_t *row)
     if (APR_STATUS_IS_ENOENT(rv))
         return bl_error_send(r, HTTP_NOT_FOUND,
                              "The log of this build is gone.");
-    if (rv != APR_SUCCESS) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                      "BL0409 the log of build %" APR_UINT64_T_FMT
-                      " cannot be opened",
-                      row->build);
-        return bl_error_unavailable(r, RETRY_AFTER_SECONDS,
-                                    "The log cannot be opened now.");
-    }
+    if (rv != APR_SUCCESS)
+        return bl_api_refuse_build(r, rv);
     set_head(r, query.format);
     return answer(r, cursor, row, query.format);
 }

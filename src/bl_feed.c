@@ -401,7 +401,7 @@ static void forget_running(bl_feed_t *f)
     chunks_forget(f);
     for (i = 0; i < PLACES; i++) {
         if (f->places[i].reader != NULL)
-            bl_reader_destroy(&f->places[i].reader);
+            bl_reader_again(f->places[i].reader);
     }
 }
 

@@ -64,10 +64,15 @@ static int open_build(bl_opening_t *s, request_rec *r)
 {
     const char *project;
     bl_table_row_t row;
+    apr_status_t rv =
+        bl_api_find_build(&row, &project, &s->now, r, s->query.build);
 
-    if (bl_api_find_build(&row, &project, &s->now, r, s->query.build) !=
-        APR_SUCCESS)
+    if (APR_STATUS_IS_ENOENT(rv))
         return HTTP_NOT_FOUND;
+    if (rv != APR_SUCCESS) {
+        bl_api_cannot_open(r, rv);
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
     s->is_live = !row.final;
     switch (s->query.want) {
     case BL_WANT_AFTER:
@@ -203,7 +208,8 @@ int bl_opening_decide(bl_opening_t *out, const char **detail, request_rec *r,
         result = open_build(out, r);
     else
         open_all(out, r, polls);
-    *detail = result == HTTP_NOT_FOUND ? "There is no such build."
-                                       : "The log cannot be read.";
+    *detail = result == HTTP_NOT_FOUND             ? BL_API_NO_BUILD
+              : result == HTTP_SERVICE_UNAVAILABLE ? BL_API_NO_LOG_NOW
+                                                   : "The log cannot be read.";
     return result;
 }

@@ -256,14 +256,15 @@ int bl_order_cancel(request_rec *r)
     bl_cancel_t cancel;
     bl_asked_t asked;
     apr_size_t len;
+    apr_status_t rv;
     int result = read_body(r, &body, &len, &detail);
 
     if (result != OK)
         return bl_error_send(r, result, detail);
     cancel.build = bl_api_build_of(r, "/cancel");
-    if (cancel.build == 0 || bl_api_find_build(&row, &project, &json, r,
-                                               cancel.build) != APR_SUCCESS)
-        return bl_error_send(r, HTTP_NOT_FOUND, "There is no such build.");
+    rv = bl_api_find_build(&row, &project, &json, r, cancel.build);
+    if (rv != APR_SUCCESS)
+        return bl_api_refuse_build(r, rv);
     cancel.by = r->user != NULL ? apr_pstrndup(r->pool, r->user, USER_MOST)
                                 : r->useragent_ip;
     bl_daemon_cancel(&asked, &cancel, r);

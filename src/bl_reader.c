@@ -116,6 +116,22 @@ apr_status_t bl_reader_status(const bl_reader_t *r)
     return r->status;
 }
 
+void bl_reader_again(bl_reader_t *r)
+{
+    int i;
+
+    for (i = 0; i < r->sources->nelts; i++) {
+        source_t *s = source_at(r, i);
+
+        if (s->build == 0)
+            continue;
+        s->has_record = 0;
+        s->skipped = 0;
+        if (bl_cursor_seek(s->cursor, r->at, s->tail) != APR_SUCCESS)
+            source_close(s);
+    }
+}
+
 void bl_reader_turn(bl_reader_t *r)
 {
     int i;

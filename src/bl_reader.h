@@ -33,6 +33,10 @@ apr_status_t bl_reader_status(const bl_reader_t *reader);
 /** Nothing more comes up to this id. Does nothing when reading went wrong. */
 void bl_reader_move(bl_reader_t *reader, bl_stamp_t at);
 
+/** What was read ahead is read again, from the files that are open: they have
+ * changed. Between turns. */
+void bl_reader_again(bl_reader_t *reader);
+
 /* ---- a turn --------------------------------------------------------- */
 
 /** Begin: no log is named yet. */

@@ -248,8 +248,9 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
         return rv;
     if (waits(r, build))
         return APR_SUCCESS;
-    if (build->state == BL_BUILD_RUNNING)
-        add_lost(r, build);
+    /* Also when its log does not say that it ran: on a full disk it may have
+     * begun all the same. */
+    add_lost(r, build);
     return end_lost(found, r->host, build, tally, &missing, p);
 }
 

@@ -210,6 +210,8 @@ int bl_stream_push(request_rec *r)
 
     if (result == HTTP_NO_CONTENT)
         return HTTP_NO_CONTENT;
+    if (result == HTTP_SERVICE_UNAVAILABLE)
+        return answer_busy(r, detail);
     if (result != OK)
         return bl_error_send(r, result, detail);
     if (r->header_only) {

@@ -463,6 +463,33 @@ sub growth
     is get(log_path($short))->{status}, 404, 'a log that was removed: 404';
 }
 
+# ---- a log that cannot be opened -----------------------------------------------------------
+
+# It is known by its log alone, which has no row; and 503 is not 404.
+{
+    my $number = 900_000 + $$ % 1000;
+    my $file   = top() . "/state/logs/$number.log";
+    my ($log)  = do { local (@ARGV, $/) = top() . "/state/logs/$id.log"; <> };
+    write_file($file, $log =~ s/"id":$id\b/"id":$number/gr);
+    my @ways = ("/api/project/builds/$number", log_path($number), "/api/log/push?build=$number");
+    is get($_)->{status}, 200, "it can: $_" for @ways[0, 1];
+    chmod 0, $file or die "$file: $!\n";
+    my $mark = log_mark();
+    for my $way (@ways) {
+        my $r = get($way);
+        is $r->{status}, 503, "it cannot: $way";
+        like $r->{json}{detail}, qr/log of this build cannot be opened now/, '... and says why';
+        like $r->{headers}{'retry-after'}, qr/^\d+$/, '... with Retry-After';
+    }
+    is request('POST', "/api/project/builds/$number/cancel")->{status}, 503, 'nor can one say that it is over';
+    my $r = get($ways[2], Accept => 'text/event-stream');
+    is $r->{status}, 200, 'EventSource would give up for ever on a 503';
+    like $r->{body}, qr/^retry: 5000$.*^event: busy$/ms, '... and is told to come back';
+    is scalar(() = log_since($mark) =~ /BL0409 a log in \S+ cannot be opened.*?\n/g), 5, 'the administrator is told';
+    unlink $file;
+    is get($_)->{status}, 404, "it is removed: $_" for @ways;
+}
+
 # ---- TLS, other filters, limits, restarts ------------------------------------------------
 
 my $pings = qq(<Location "/api">\n    BuildLogPing 100ms\n</Location>\n);
