@@ -63,6 +63,8 @@ subtest 'accepted' => sub {
         }, '... and the record of a build that has not begun';
     }
     ok $builds[1] > $builds[0], 'ids grow';
+    # Or they stand before others in the queue.
+    wait_for_state($_, 'succeeded') for @builds;
 };
 
 subtest 'the answer does not wait for the build' => sub {
