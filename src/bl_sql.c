@@ -38,6 +38,7 @@ typedef struct {
     int savepoints;   /* a failed statement spoils the transaction */
     const char *begin;
     const char *has_table; /* followed by the name and "')" */
+    const char *patient;   /* for who reads; NULL: is so anyway */
     const char *reading;
     const char *writing;
     const char *session[3]; /* both; NULL at the end */
@@ -45,15 +46,19 @@ typedef struct {
 
 static const kind_t kinds[] = {
     /* On the lock of somebody else the driver itself tries 15 more times, a
-     * tenth of a second apart. SQLite's busy_timeout would come on top of each
-     * try: it stays 0. trusted_schema: what a build might put into the file,
-     * which it could write, does not run in httpd. */
+     * tenth of a second apart, but only to run a statement. To make one SQLite
+     * reads the schema: who connects while the historian commits would fail at
+     * once. So who reads has a busy_timeout; it comes on top of each try of
+     * the driver, is short therefore, and 0 for who writes. trusted_schema:
+     * what a build might put into the file, which it could write, does not run
+     * in httpd. */
     {"sqlite3",
      1,
      0,
      0,
      "BEGIN IMMEDIATE",
      "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('",
+     "PRAGMA busy_timeout = 250",
      "PRAGMA query_only = 1",
      "PRAGMA journal_mode = DELETE",
      {"PRAGMA trusted_schema = 0", NULL}},
@@ -64,6 +69,7 @@ static const kind_t kinds[] = {
      1,
      "BEGIN",
      "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('",
+     NULL,
      "SET default_transaction_read_only TO on",
      "SET default_transaction_read_only TO off",
      {"SET client_encoding TO 'UTF8'", "SET statement_timeout TO '5s'", NULL}},
@@ -367,10 +373,13 @@ static apr_status_t settle(bl_sql_t *db, int writing)
 {
     const char *const *setting = db->kind->session;
     const char *answer = "";
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
-    rv = bl_sql_ask(db, &answer,
-                    writing ? db->kind->writing : db->kind->reading);
+    if (!writing && db->kind->patient != NULL)
+        rv = bl_sql_ask(db, &answer, db->kind->patient);
+    if (rv == APR_SUCCESS)
+        rv = bl_sql_ask(db, &answer,
+                        writing ? db->kind->writing : db->kind->reading);
     if (rv == APR_SUCCESS && strcmp(answer, "wal") == 0)
         return bl_sql_fail(db, "the journal mode stays", answer);
     for (; rv == APR_SUCCESS && *setting != NULL; setting++)
