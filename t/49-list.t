@@ -64,7 +64,8 @@ sub page
     die "$query: $code\n" if $code != 200 || $answer->{incomplete};
     return $answer;
 }
-ok eval { wait_until { @{ page("before=2")->{builds} } } 30, 'the history' }, 'the history has the oldest' or diag $@;
+ok eval { wait_until { $s->error_log =~ /BL0252 rows in the history: $count;/ } 60, 'the history' },
+    'all that have ended are in the history' or diag $@;
 
 # ---- what there is, and how it is asked for ----------------------------------------
 
