@@ -235,6 +235,7 @@ sub listed
     my ($before, @found) = ('');
     while (1) {
         my $page = ask('GET', "/api/project/builds?limit=200$query$before")->{json};
+        push @refused, 'a list without the history' if $page->{incomplete};
         push @found, @{ $page->{builds} // [] };
         return @found unless $page->{next};
         $before = "&before=$page->{next}";

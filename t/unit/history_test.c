@@ -842,6 +842,63 @@ static void test_locked(void)
     bl_history_close(&h);
 }
 
+/* Another process, for apr_dbd has one lock for all of this one's: it locks
+ * the file, is there when this returns, and goes soon. */
+static pid_t lock_shortly(void)
+{
+    int there[2];
+    char byte = 0;
+    pid_t pid;
+
+    if (pipe(there) != 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        other_t other = other_open(params);
+
+        other_run(&other, "BEGIN EXCLUSIVE");
+        if (write(there[1], &byte, 1) == 1)
+            apr_sleep(apr_time_from_msec(60));
+        other_run(&other, "ROLLBACK");
+        _exit(0);
+    }
+    close(there[1]);
+    if (read(there[0], &byte, 1) != 1)
+        pid = -1;
+    close(there[0]);
+    return pid;
+}
+
+/* A commit takes a moment, and whoever wants to read in this moment waits. */
+static void test_locked_shortly(void)
+{
+    bl_history_filter_t all = {NULL, BL_HISTORY_ANY_STATE, 0, 10};
+    bl_history_t *h = must_open(BL_HISTORY_WRITE), *reader = NULL;
+    apr_array_header_t *list;
+    int i, opened = 0, read = 0;
+
+    for (i = 0; i < 3; i++) {
+        pid_t pid = lock_shortly();
+
+        if (bl_history_open(&reader, &why, driver, params, BL_HISTORY_READ,
+                            pool) == APR_SUCCESS)
+            opened++;
+        else
+            printf("# %s\n", why);
+        waitpid(pid, NULL, 0);
+        bl_history_close(&reader);
+
+        reader = must_open(BL_HISTORY_READ);
+        pid = lock_shortly();
+        read += bl_history_list(&list, reader, &all, pool) == APR_SUCCESS;
+        waitpid(pid, NULL, 0);
+        bl_history_close(&reader);
+    }
+    is_u64((uint64_t)opened, 3, "locked for a moment: who comes waits");
+    is_u64((uint64_t)read, 3, "and so does who reads");
+    bl_history_close(&h);
+}
+
 static void spoil(off_t at, size_t len)
 {
     int fd = open(params, O_WRONLY | O_CREAT, 0600);
@@ -1003,6 +1060,7 @@ static void test_sqlite3(void)
     test_both();
     test_commit();
     test_locked();
+    test_locked_shortly();
     test_corrupt();
     test_read_only();
     test_group();
