@@ -484,7 +484,7 @@ sub growth
     is request('POST', "/api/project/builds/$number/cancel")->{status}, 503, 'nor can one say that it is over';
     my $r = get($ways[2], Accept => 'text/event-stream');
     is $r->{status}, 200, 'EventSource would give up for ever on a 503';
-    like $r->{body}, qr/^retry: 5000$.*^event: busy$/ms, '... and is told to come back';
+    like $r->{body}, qr/^retry: 5000\n.*^event: busy\n/ms, '... and is told to come back';
     is scalar(() = log_since($mark) =~ /BL0409 a log in \S+ cannot be opened.*?\n/g), 5, 'the administrator is told';
     unlink $file;
     is get($_)->{status}, 404, "it is removed: $_" for @ways;

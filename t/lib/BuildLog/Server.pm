@@ -339,7 +339,7 @@ sub pids
         else { push @{ $found{children} }, $pid }
     }
     # The historian stands beside the keepers, and is none.
-    $found{keepers} = [grep { process_name($_) ne 'buildlog-histor' } processes_below($found{runner})]
+    $found{keepers} = [grep { (process_name($_) // '') ne 'buildlog-histor' } processes_below($found{runner})]
         if $found{runner};
     return \%found;
 }
