@@ -2,7 +2,6 @@
 # page by page, each once; and nobody is shown what is not his (promises 4, 8)
 #
 # Most builds of this test are logs that were there before the server began.
-# MPM: event worker
 use strict;
 use warnings;
 use Test::More;
@@ -53,10 +52,12 @@ sub write_log
     my ($sec, $min, $hour, $day, $month, $year) = gmtime($begun + $id);
     my $stamp = sprintf '%04d-%02d-%02dT%02d:%02d:%02d', $year + 1900, $month + 1, $day, $hour, $min, $sec;
     my $record = $json->encode({
-        id => $id, project => $path, title => $title // 'old', state => $state, step => undef, steps => [],
+        id => $id, project => $path, title => 'old', state => $state, step => undef, steps => [],
         created => "$stamp.000001Z", started => "$stamp.000002Z", ended => "$stamp.000003Z",
         exit => undef, signal => undef, user => undef, lines => 1, bytes => 6,
     });
+    # JSON::PP takes its time for a long text.
+    $record =~ s/"old"/"$title"/ if defined $title;
     write_file($s->state . "/logs/$id.log",
         "$stamp.000004Z stdout F hello\n$stamp.000005Z stdout F:note:end $record\n");
     return;
@@ -74,13 +75,18 @@ for my $id (1 .. 400) {
     $status == 0 or die "the server does not start: $out\n";
 }
 
-sub list
+sub body
 {
     my ($who, $query) = @_;
-    my $r = $s->request('GET', '/private/api/project/builds' . ($query // ''), headers => $as{$who}, timeout => 30);
-    $r->{status} == 200 or die "list: $r->{status}\n";
-    return $json->decode($r->{body});
+    my $stream = $s->open_stream('/private/api/project/builds' . ($query // ''),
+        headers => { %{ $as{$who} }, Accept => '*/*', Connection => 'close' });
+    $stream->status == 200 or die 'list: ' . $stream->status . "\n";
+    my $body = $stream->body(30);
+    $stream->close;
+    return $body;
 }
+
+sub list { return $json->decode(body(@_)) }
 
 # All pages; the numbers as they came.
 sub pages
@@ -88,10 +94,12 @@ sub pages
     my ($who, $query) = @_;
     my (@ids, $next);
     do {
-        my $answer = list($who, "?$query" . ($next ? "&before=$next" : ''));
-        push @ids, map { $_->{id} } @{ $answer->{builds} };
-        die "no way forward\n" if $next && $answer->{next} && $answer->{next} >= $next;
-        $next = $answer->{next};
+        # JSON::PP takes half a minute for these.
+        my $body = body($who, "?$query" . ($next ? "&before=$next" : ''));
+        push @ids, $body =~ /"id":(\d+)/g;
+        my ($behind) = $body =~ /"next":(\d+)[,}]/;
+        die "no way forward\n" if $next && $behind && $behind >= $next;
+        $next = $behind;
     } while ($next);
     return @ids;
 }
