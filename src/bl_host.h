@@ -22,7 +22,8 @@
 typedef struct {
     const char *logs_dir;
     const char *spool_dir;
-    const char *home; /* of the user that builds run as */
+    const char *home;   /* of the user that builds run as */
+    const char *server; /* "BUILDLOG_SERVER=...": whose build a process is */
     bl_table_t *table;
     apr_pollset_t *pollset;
     apr_uint32_t line_limit;     /* bytes */

@@ -347,6 +347,7 @@ static void add_environment(bl_job_t *job)
         "FORCE_COLOR=1",
         apr_psprintf(p, "BUILDLOG_ID=%" APR_UINT64_T_FMT, job->build->id),
         apr_pstrcat(p, "BUILDLOG_PROJECT=", job->build->project, NULL),
+        job->host->server,
     };
     int base_count = (int)(sizeof(base) / sizeof(base[0]));
     int given = job->order->env_count, count = 0, i, j;

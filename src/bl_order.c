@@ -25,6 +25,21 @@
 /* Of a build's record; who has a longer name is known by its beginning. */
 #define USER_MOST 200
 
+/* Of the words of a log: one line, whatever a provider calls its users.
+ * NULL: nobody authenticated. */
+static const char *user_of(const request_rec *r)
+{
+    char *user = NULL, *s;
+
+    if (r->user != NULL)
+        user = apr_pstrndup(r->pool, r->user, USER_MOST);
+    for (s = user; s != NULL && *s != '\0'; s++) {
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            *s = '?';
+    }
+    return user;
+}
+
 /* ---- the body of a POST --------------------------------------------- */
 
 /* @return OK; the status to answer with, *detail says why */
@@ -169,8 +184,7 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
     memset(order, 0, sizeof(*order));
     order->project = project->path;
     order->title = bl_config_title(conf, project->path, r->pool);
-    if (r->user != NULL)
-        order->user = apr_pstrndup(r->pool, r->user, USER_MOST);
+    order->user = user_of(r);
     order->steps = (bl_wire_step_t *)bl_config_steps(conf, &order->step_count);
     order->env = bl_config_env(conf, &order->env_count, r->pool);
     order->timeout = bl_config_timeout(conf);
@@ -265,8 +279,9 @@ int bl_order_cancel(request_rec *r)
     rv = bl_api_find_build(&row, &project, &json, r, cancel.build);
     if (rv != APR_SUCCESS)
         return bl_api_refuse_build(r, rv);
-    cancel.by = r->user != NULL ? apr_pstrndup(r->pool, r->user, USER_MOST)
-                                : r->useragent_ip;
+    cancel.by = user_of(r);
+    if (cancel.by == NULL)
+        cancel.by = r->useragent_ip;
     bl_daemon_cancel(&asked, &cancel, r);
     switch (asked.what) {
     case BL_ASKED_ACCEPTED:

@@ -81,7 +81,8 @@ int bl_orphans_hold(const bl_orphans_t *o, const char *project)
 /* @return how many there are */
 static int look(bl_orphans_t *o, orphan_t *orphan)
 {
-    const char *entries[] = {orphan->id_entry, orphan->project_entry, NULL};
+    const char *entries[] = {orphan->id_entry, orphan->project_entry,
+                             o->host->server, NULL};
     int sig = o->host->tick >= o->deadline ? SIGKILL : 0;
     int found = bl_tree_signal_env(entries, sig);
 

@@ -17,12 +17,15 @@
 #include "bl_diag.h"
 /* layer 1 */
 #include "bl_log.h"
+#include "bl_tick.h"
 
 /* Ages are looked at so often; numbers and sizes when a build has ended. */
 #define LOOK_TIME apr_time_from_sec(10)
 
-/* The loop is not held up by a directory full of old logs. */
+/* The loop is not held up by a directory full of old logs, nor by large ones:
+ * to free their blocks takes time. */
 #define AT_ONCE 50
+#define TIME_AT_ONCE apr_time_from_msec(10)
 
 typedef struct {
     apr_uint64_t build;
@@ -191,17 +194,20 @@ apr_time_t bl_retention_tick(bl_retention_t *r, const bl_limits_t *limits)
 {
     apr_uint64_t first, last = 0;
     apr_status_t rv = APR_SUCCESS;
-    int n = 0;
+    apr_time_t until;
+    int n = 0, more = 0;
 
     if (r->host->tick < r->due)
         return r->due;
     first = r->first < r->end ? r->list[r->first].build : 0;
-    while (n < AT_ONCE && is_too_much(r, limits)) {
+    until = bl_tick_now() + TIME_AT_ONCE;
+    while (!more && is_too_much(r, limits)) {
         last = r->list[r->first].build;
         rv = remove_oldest(r);
         if (rv != APR_SUCCESS)
             break;
         n++;
+        more = n == AT_ONCE || bl_tick_now() >= until;
     }
     if (n > 0)
         bl_diag(BL_DIAG_INFO, 0,
@@ -214,6 +220,6 @@ apr_time_t bl_retention_tick(bl_retention_t *r, const bl_limits_t *limits)
                 " cannot be removed; it is tried again",
                 last);
     r->stuck = rv != APR_SUCCESS;
-    r->due = r->host->tick + (n == AT_ONCE ? 0 : LOOK_TIME);
+    r->due = r->host->tick + (more ? 0 : LOOK_TIME);
     return r->due;
 }

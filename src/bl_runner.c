@@ -560,6 +560,8 @@ static apr_status_t begin(runner_t *r)
         apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
     r->host.spool_dir = bl_spool_dir(r->setup->state_dir, r->pool);
     r->host.home = r->setup->home;
+    r->host.server =
+        apr_pstrcat(r->pool, "BUILDLOG_SERVER=", r->setup->state_dir, NULL);
     r->host.table = r->setup->table;
     r->host.line_limit = r->limits.line_limit;
     r->host.read_buf = apr_palloc(r->pool, BL_HOST_READ_BYTES);

@@ -179,6 +179,7 @@ subtest 'a clean beginning' => sub {
     is_deeply \%env, {
         PATH => '/usr/local/bin:/usr/bin:/bin', HOME => $home, LANG => 'C.UTF-8', CI => 'true',
         FORCE_COLOR => 1, BUILDLOG_ID => $id, BUILDLOG_PROJECT => $path,
+        BUILDLOG_SERVER => top() . '/state',
     }, 'the environment is this and nothing else';
     is_deeply $of{stdin}, ['/dev/null'], 'stdin is /dev/null';
     my %fd = map { /(\d+) -> (.*)/ } @{ $of{files} };

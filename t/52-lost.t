@@ -135,12 +135,12 @@ my @strangers;
 # A process of the same user that looks like one of a build, but is none.
 sub stranger
 {
-    my ($id, $path) = @_;
+    my ($id, $path, $state) = @_;
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
         chdir '/';
         open STDOUT, '>', '/dev/null';
-        exec 'env', '-i', "BUILDLOG_ID=$id", "BUILDLOG_PROJECT=$path", 'sleep', '600' or POSIX::_exit(127);
+        exec 'env', '-i', "BUILDLOG_ID=$id", "BUILDLOG_PROJECT=$path", "BUILDLOG_SERVER=$state", 'sleep', '600' or POSIX::_exit(127);
     }
     push @strangers, $pid;
     wait_until { (process_name($pid) // '') eq 'sleep' } 10, 'a stranger';
@@ -171,8 +171,9 @@ for my $round (1 .. $times) {
     my %first = begin_all(@names);
     # In turns: what follows waits already, or comes when the new one is there.
     my %next = $round % 2 ? map { $_ => start($_) } @names : ();
-    stranger($first{plain}, '/nowhere');
-    stranger($first{plain} + 10_000, $path{plain});
+    stranger($first{plain}, '/nowhere', $s->state);
+    stranger($first{plain} + 10_000, $path{plain}, $s->state);
+    stranger($first{plain}, $path{plain}, '/another');    # the same project, built by another server
     my $from = time;
     $s->kill_runner;
     my $begun = time;
