@@ -13,6 +13,7 @@
 #include <apr_strings.h>
 /* layer 0 */
 #include "bl_diag.h"
+#include "bl_words.h"
 /* layer 1 */
 #include "bl_spool.h"
 /* this side of layer 2 */
@@ -97,62 +98,6 @@ static void show(bl_job_t *job)
     job->host->changed = 1;
 }
 
-static const char *default_last_line(bl_build_state_e state)
-{
-    switch (state) {
-    case BL_BUILD_SUCCEEDED:
-        return "Build finished";
-    case BL_BUILD_FAILED:
-        return "Build failed";
-    case BL_BUILD_CANCELLED:
-        return "Build cancelled";
-    case BL_BUILD_TIMED_OUT:
-        return "Build timed out";
-    default:
-        return "Build lost";
-    }
-}
-
-const char *bl_job_last_line(const bl_build_t *build, const char *custom,
-                             apr_pool_t *p)
-{
-    const char *text =
-        custom != NULL ? custom : default_last_line(build->state);
-
-    if (build->reason == NULL)
-        return text;
-    return apr_pstrcat(p, text, ": ", build->reason, NULL);
-}
-
-static const char *step_reason(const bl_job_t *job,
-                               const bl_keeper_event_t *event)
-{
-    const char *name = job->build->steps[event->step].name;
-    const char *hint = "";
-
-    if (event->signal != BL_BUILD_NONE)
-        return apr_psprintf(job->pool, "step \"%s\" was ended by signal %s",
-                            name,
-                            bl_build_signal_name(event->signal, job->pool));
-    if (event->exit == 127)
-        hint = " (command not found)";
-    else if (event->exit == 126)
-        hint = " (command cannot be executed)";
-    return apr_psprintf(job->pool, "step \"%s\" exited with code %d%s", name,
-                        event->exit, hint);
-}
-
-static const char *not_started_reason(const bl_job_t *job, int step,
-                                      apr_status_t why)
-{
-    char text[128];
-
-    return apr_psprintf(job->pool,
-                        "step \"%s\" could not be started in %s: %s",
-                        job->build->steps[step].name, job->build->project,
-                        apr_strerror(why, text, sizeof(text)));
-}
-
 /* Nothing that those who wrote the project can mend. */
 static int is_shortage(apr_status_t rv)
 {
@@ -208,7 +153,7 @@ static void end_build(bl_job_t *job)
     build->ended = bl_stamp_next(job->host->last_id, job->host->now);
     bl_output_note(
         job->output, 0,
-        bl_job_last_line(build, job->order->messages[job->end], job->pool));
+        bl_words_last_line(build, job->order->messages[job->end], job->pool));
     job->phase = PHASE_WRITING;
     write_end(job);
 }
@@ -285,11 +230,13 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
                     ": no process for its step \"%s\", it fails; see the "
                     "limits of processes and open files of its user",
                     build->id, step->name);
-        decide(job, BL_BUILD_FAILED,
-               not_started_reason(job, event->step, event->error));
+        decide(
+            job, BL_BUILD_FAILED,
+            bl_words_not_started(build, event->step, event->error, job->pool));
     }
     else if (failed)
-        decide(job, BL_BUILD_FAILED, step_reason(job, event));
+        decide(job, BL_BUILD_FAILED,
+               bl_words_step_ended(build, event->step, job->pool));
     if (job->phase != PHASE_STEPS)
         bl_output_commit(job->output); /* already told to end */
     else if (!failed && event->step + 1 < build->step_count)
@@ -300,15 +247,8 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
 
 static void left_behind(bl_job_t *job, int count)
 {
-    if (count == 1)
-        bl_output_note(job->output, 0,
-                       "1 process that the build left behind was ended");
-    else if (count > 1)
-        bl_output_note(job->output, 0,
-                       apr_psprintf(job->pool,
-                                    "%d processes that the build left behind "
-                                    "were ended",
-                                    count));
+    if (count > 0)
+        bl_output_note(job->output, 0, bl_words_left_behind(count, job->pool));
 }
 
 static void keeper_ready(void *baton, apr_int16_t events)
@@ -483,20 +423,6 @@ int bl_job_stop(bl_job_t *job, bl_build_state_e state, const char *reason)
     return 1;
 }
 
-static const char *duration(apr_interval_time_t time, apr_pool_t *p)
-{
-    apr_int64_t s = apr_time_sec(time);
-
-    if (s > 0 && s % 3600 == 0)
-        return apr_psprintf(p, "%" APR_INT64_T_FMT " h", s / 3600);
-    if (s > 0 && s % 60 == 0)
-        return apr_psprintf(p, "%" APR_INT64_T_FMT " min", s / 60);
-    if (time % APR_USEC_PER_SEC == 0)
-        return apr_psprintf(p, "%" APR_INT64_T_FMT " s", s);
-    return apr_psprintf(p, "%" APR_INT64_T_FMT " ms",
-                        (apr_int64_t)apr_time_as_msec(time));
-}
-
 /* @return when the next of the two limits is reached */
 static apr_time_t check_limits(bl_job_t *job)
 {
@@ -510,12 +436,14 @@ static apr_time_t check_limits(bl_job_t *job)
     if (job->host->tick >= deadline)
         bl_job_stop(job, BL_BUILD_TIMED_OUT,
                     apr_pstrcat(job->pool, "not over after ",
-                                duration(order->timeout, job->pool), NULL));
-    else if (job->host->tick >= idle_deadline)
-        bl_job_stop(job, BL_BUILD_TIMED_OUT,
-                    apr_pstrcat(job->pool, "no output for ",
-                                duration(order->idle_timeout, job->pool),
+                                bl_words_duration(order->timeout, job->pool),
                                 NULL));
+    else if (job->host->tick >= idle_deadline)
+        bl_job_stop(
+            job, BL_BUILD_TIMED_OUT,
+            apr_pstrcat(job->pool, "no output for ",
+                        bl_words_duration(order->idle_timeout, job->pool),
+                        NULL));
     return deadline < idle_deadline ? deadline : idle_deadline;
 }
 

@@ -91,13 +91,4 @@ apr_time_t bl_job_tick(bl_job_t *job);
 
 void bl_job_destroy(bl_job_t **job);
 
-/**
- * The last line of a log: "Build finished", "Build failed: step ...".
- *
- * @param build   in its final state
- * @param custom  the configured text of this state; NULL: the default
- */
-const char *bl_job_last_line(const bl_build_t *build, const char *custom,
-                             apr_pool_t *p);
-
 #endif /* BL_JOB_H */

@@ -16,6 +16,7 @@
 #include "bl_diag.h"
 #include "bl_middle.h"
 #include "bl_tally.h"
+#include "bl_words.h"
 /* layer 1 */
 #include "bl_log.h"
 #include "bl_spool.h"
@@ -173,7 +174,7 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
                         : "the runner ended while it was waiting";
     build->step = -1;
     build->position = 0;
-    put(host, log, tally, 0, bl_job_last_line(build, NULL, p));
+    put(host, log, tally, 0, bl_words_last_line(build, NULL, p));
     bl_tally_finish(tally, build, p);
     build->ended = bl_stamp_next(host->last_id, host->now);
     found->end = bl_build_to_json(build, p);

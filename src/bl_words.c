@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bl_words.c - what the runner says of a build, in words
+ */
+#include "bl_words.h"
+
+/* APR */
+#include <apr_strings.h>
+
+static const char *default_last_line(bl_build_state_e state)
+{
+    switch (state) {
+    case BL_BUILD_SUCCEEDED:
+        return "Build finished";
+    case BL_BUILD_FAILED:
+        return "Build failed";
+    case BL_BUILD_CANCELLED:
+        return "Build cancelled";
+    case BL_BUILD_TIMED_OUT:
+        return "Build timed out";
+    default:
+        return "Build lost";
+    }
+}
+
+const char *bl_words_last_line(const bl_build_t *build, const char *custom,
+                               apr_pool_t *p)
+{
+    const char *text =
+        custom != NULL ? custom : default_last_line(build->state);
+
+    if (build->reason == NULL)
+        return text;
+    return apr_pstrcat(p, text, ": ", build->reason, NULL);
+}
+
+const char *bl_words_step_ended(const bl_build_t *build, int step,
+                                apr_pool_t *p)
+{
+    const bl_build_step_t *s = &build->steps[step];
+    const char *hint = "";
+
+    if (s->signal != BL_BUILD_NONE)
+        return apr_psprintf(p, "step \"%s\" was ended by signal %s", s->name,
+                            bl_build_signal_name(s->signal, p));
+    if (s->exit == 127)
+        hint = " (command not found)";
+    else if (s->exit == 126)
+        hint = " (command cannot be executed)";
+    return apr_psprintf(p, "step \"%s\" exited with code %d%s", s->name,
+                        s->exit, hint);
+}
+
+const char *bl_words_not_started(const bl_build_t *build, int step,
+                                 apr_status_t why, apr_pool_t *p)
+{
+    char text[128];
+
+    return apr_psprintf(p, "step \"%s\" could not be started in %s: %s",
+                        build->steps[step].name, build->project,
+                        apr_strerror(why, text, sizeof(text)));
+}
+
+const char *bl_words_left_behind(int count, apr_pool_t *p)
+{
+    if (count == 1)
+        return "1 process that the build left behind was ended";
+    return apr_psprintf(
+        p, "%d processes that the build left behind were ended", count);
+}
+
+const char *bl_words_duration(apr_interval_time_t time, apr_pool_t *p)
+{
+    static const struct {
+        apr_interval_time_t time;
+        const char *name;
+    } units[] = {
+        {apr_time_from_sec(3600), "h"},
+        {apr_time_from_sec(60), "min"},
+        {apr_time_from_sec(1), "s"},
+        {apr_time_from_msec(1), "ms"},
+    };
+    int i = time == 0 ? 2 : 0; /* "0 s" */
+
+    while (i < 3 && time % units[i].time != 0)
+        i++;
+    return apr_psprintf(p, "%" APR_INT64_T_FMT " %s", time / units[i].time,
+                        units[i].name);
+}
