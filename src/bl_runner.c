@@ -23,6 +23,7 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_replace.h"
 #include "bl_spool.h"
 #include "bl_tick.h"
 /* this side of layer 2 */
@@ -87,10 +88,9 @@ static bl_job_t *job_at(const runner_t *r, int i)
 /* Two lines: the last number given, and the id of the last record that was
  * removed (BuildLogKeep): both are in no log any more. */
 
-static const char *number_path(const runner_t *r, const char *suffix,
-                               apr_pool_t *p)
+static const char *number_path(const runner_t *r, apr_pool_t *p)
 {
-    return apr_pstrcat(p, r->setup->state_dir, "/last-build", suffix, NULL);
+    return apr_pstrcat(p, r->setup->state_dir, "/last-build", NULL);
 }
 
 static apr_uint64_t number_read(char **text)
@@ -106,7 +106,7 @@ static void number_load(runner_t *r, apr_pool_t *p)
     apr_size_t len = sizeof(text) - 1;
     apr_file_t *file;
 
-    if (apr_file_open(&file, number_path(r, "", p), APR_FOPEN_READ, 0, p) !=
+    if (apr_file_open(&file, number_path(r, p), APR_FOPEN_READ, 0, p) !=
         APR_SUCCESS)
         return;
     if (apr_file_read(file, text, &len) != APR_SUCCESS)
@@ -117,32 +117,12 @@ static void number_load(runner_t *r, apr_pool_t *p)
     r->removed_id = number_read(&at);
 }
 
-static apr_status_t number_write(const runner_t *r, apr_pool_t *p)
-{
-    const char *fresh = number_path(r, ".new", p), *text;
-    apr_file_t *file;
-    apr_status_t rv, closed;
-
-    rv = apr_file_open(&file, fresh,
-                       APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE,
-                       APR_FPROT_UREAD | APR_FPROT_UWRITE, p);
-    if (rv != APR_SUCCESS)
-        return rv;
-    /* Not apr_file_printf: it does not say when writing fails. */
-    text = apr_psprintf(p, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
-                        r->last_build, r->removed_id);
-    rv = apr_file_write_full(file, text, strlen(text), NULL);
-    closed = apr_file_close(file);
-    if (rv == APR_SUCCESS)
-        rv = closed;
-    if (rv == APR_SUCCESS)
-        rv = apr_file_rename(fresh, number_path(r, "", p), p);
-    return rv;
-}
-
 static void number_save(const runner_t *r, apr_pool_t *p)
 {
-    apr_status_t rv = number_write(r, p);
+    const char *text =
+        apr_psprintf(p, "%" APR_UINT64_T_FMT "\n%" APR_UINT64_T_FMT "\n",
+                     r->last_build, r->removed_id);
+    apr_status_t rv = bl_replace(number_path(r, p), text, strlen(text), p);
 
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv,

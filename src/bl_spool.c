@@ -10,6 +10,8 @@
 #include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
+/* layer 1 */
+#include "bl_replace.h"
 
 #define OWNER_ONLY (APR_FPROT_UREAD | APR_FPROT_UWRITE)
 #define SUFFIX ".order"
@@ -26,37 +28,21 @@ apr_status_t bl_spool_make(const char *dir, apr_pool_t *p)
     return APR_STATUS_IS_EEXIST(rv) ? APR_SUCCESS : rv;
 }
 
-static const char *path_of(const char *dir, apr_uint64_t build,
-                           const char *suffix, apr_pool_t *p)
+static const char *path_of(const char *dir, apr_uint64_t build, apr_pool_t *p)
 {
-    return apr_psprintf(p, "%s/%" APR_UINT64_T_FMT "%s", dir, build, suffix);
+    return apr_psprintf(p, "%s/%" APR_UINT64_T_FMT SUFFIX, dir, build);
 }
 
 apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
                            const bl_order_t *order, apr_pool_t *p)
 {
-    const char *fresh = path_of(dir, build, ".new", p), *frame;
-    apr_file_t *file;
+    const char *frame;
     apr_size_t len;
-    apr_status_t rv, closed;
+    apr_status_t rv = bl_wire_order_write(&frame, &len, order, p);
 
-    rv = bl_wire_order_write(&frame, &len, order, p);
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = apr_file_open(&file, fresh,
-                       APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_TRUNCATE,
-                       OWNER_ONLY, p);
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = apr_file_write_full(file, frame, len, NULL);
-    closed = apr_file_close(file);
-    if (rv == APR_SUCCESS)
-        rv = closed;
-    if (rv == APR_SUCCESS)
-        rv = apr_file_rename(fresh, path_of(dir, build, SUFFIX, p), p);
-    if (rv != APR_SUCCESS)
-        apr_file_remove(fresh, p);
-    return rv;
+    return rv == APR_SUCCESS
+               ? bl_replace(path_of(dir, build, p), frame, len, p)
+               : rv;
 }
 
 apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
@@ -69,8 +55,7 @@ apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
     char *buf = NULL;
     apr_status_t rv;
 
-    rv = apr_file_open(&file, path_of(dir, build, SUFFIX, p), APR_FOPEN_READ,
-                       0, p);
+    rv = apr_file_open(&file, path_of(dir, build, p), APR_FOPEN_READ, 0, p);
     if (rv != APR_SUCCESS)
         return rv;
     rv = apr_file_info_get(&info, APR_FINFO_SIZE, file);
@@ -92,7 +77,7 @@ apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
 
 void bl_spool_remove(const char *dir, apr_uint64_t build, apr_pool_t *p)
 {
-    apr_file_remove(path_of(dir, build, SUFFIX, p), p);
+    apr_file_remove(path_of(dir, build, p), p);
 }
 
 static int is_kept(const char *name, const apr_array_header_t *kept,

@@ -134,7 +134,7 @@ static void test_order(void)
     umask(mask);
     is_u64(mode_of(path_of("42.order")), 0600,
            "a file that is its owner's alone, whatever the umask");
-    ok(!is_there("42.new"), "and no other is left");
+    ok(!is_there("42.order.new"), "and no other is left");
     is_u64(bl_spool_load(&back, dir, 42, pool), APR_SUCCESS, "load");
     bl_wire_order_write(&frame, &len, &order, pool);
     bl_wire_order_write(&again, &again_len, back, pool);
@@ -180,7 +180,7 @@ static void test_long(void)
     order.step_count = 0;
     is_u64(bl_spool_save(dir, 2, &order, pool), APR_EINVAL,
            "one that is no order is not saved");
-    ok(!is_there("2.order") && !is_there("2.new"), "not in part either");
+    ok(!is_there("2.order") && !is_there("2.order.new"), "not in part either");
     bl_spool_remove(dir, 1, pool);
 }
 
@@ -219,10 +219,12 @@ static void test_torn(void)
     ok(again != APR_SUCCESS && fresh != APR_SUCCESS,
        "what cannot be written is told");
     is_u64(load(7), APR_SUCCESS, "what was there before is still there");
-    ok(load(8) == APR_ENOENT && !is_there("8.new") && !is_there("7.new"),
+    ok(load(8) == APR_ENOENT && !is_there("8.order.new") &&
+           !is_there("7.order.new"),
        "and nothing is left");
-    file_write("7.new", "torn", 4);
-    ok(save(7) == APR_SUCCESS && load(7) == APR_SUCCESS && !is_there("7.new"),
+    file_write("7.order.new", "torn", 4);
+    ok(save(7) == APR_SUCCESS && load(7) == APR_SUCCESS &&
+           !is_there("7.order.new"),
        "a torn file of a runner that died is no hindrance");
     bl_spool_remove(dir, 7, pool);
 }
@@ -270,8 +272,8 @@ static void test_sweep(void)
 
     for (build = 1; build <= 12; build++)
         save(build);
-    file_write("13.new", "torn", 4);
-    file_write("2.new", "torn", 4);
+    file_write("13.order.new", "torn", 4);
+    file_write("2.order.new", "torn", 4);
     file_write("02.order", "foreign", 7);
     file_write("notes.txt", "foreign", 7);
     mkdir(path_of("directory"), 0700);
@@ -285,8 +287,9 @@ static void test_sweep(void)
     ok(load(1) == APR_ENOENT && load(3) == APR_ENOENT &&
            load(11) == APR_ENOENT,
        "the others are not");
-    ok(!is_there("13.new") && !is_there("2.new") && !is_there("02.order") &&
-           !is_there("notes.txt") && !is_there("link"),
+    ok(!is_there("13.order.new") && !is_there("2.order.new") &&
+           !is_there("02.order") && !is_there("notes.txt") &&
+           !is_there("link"),
        "nor is anything else");
     ok(is_there("directory"), "but a directory, which is nobody's order");
     is_u64(access("/etc/passwd", F_OK), 0, "what a link names stays");
