@@ -57,7 +57,7 @@ apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
 /** The build's record; the job changes it. */
 const bl_build_t *bl_job_build(const bl_job_t *job);
 
-/** It cannot begin now: keep its order on disk until it does. */
+/** Keep its order on disk until it begins. */
 void bl_job_wait(bl_job_t *job);
 
 /** The place in the queue, from 1: shown in the table at once, and told to

@@ -300,6 +300,9 @@ static void take_order(void *baton, const bl_order_t *order,
     if (rv == APR_SUCCESS) {
         APR_ARRAY_PUSH(r->jobs, bl_job_t *) = job;
         note_grace(r, order);
+        /* Before it is accepted: should this runner be killed now the next one
+         * has it. */
+        bl_job_wait(job);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
         bl_wire_accepted_write(reply, len, &accepted, p);
