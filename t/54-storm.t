@@ -290,8 +290,9 @@ my $stormy = eval {
             $c->{ended} = 1 if waitpid($c->{pid}, POSIX::WNOHANG()) != 0;
         }
         sleep 0.05;
-        time > $begun + $seconds && !@running && !(grep { !$_->{ended} } @curls) && !listed('&state=queued')
-            && !listed('&state=running');
+        # A busy machine takes longer for as many restarts.
+        $restarts >= $seconds / $pause && time > $begun + $seconds && !@running && !(grep { !$_->{ended} } @curls)
+            && !listed('&state=queued') && !listed('&state=running');
     } $late, 'all builds end';
 } or diag $@;
 ok $stormy, 'all builds end';
@@ -300,7 +301,7 @@ note sprintf '%d builds in %.0f s, %d restarts; %d were seen to run', scalar @id
 is_deeply \@refused, [], 'no request was refused or broken' or diag explain [@refused[0 .. ($#refused < 5 ? $#refused : 5)]];
 is_deeply [sort { $a <=> $b } posted()], [1 .. $builds], 'each post was a build, and each build a post'
     or diag map { my $f = $_->{file}->filename; `tail -3 $f` } @curls;
-cmp_ok $restarts, '>=', $seconds / $pause, "a restart each $pause s";
+cmp_ok $restarts, '>=', $seconds / $pause, 'as many restarts as were wanted';
 
 my $last = $s->wait_for_state(start_build($last_dir, port => $s->port), 'succeeded', 60)->{id};
 is $last, $builds + 1, 'one more, the last';
