@@ -312,16 +312,30 @@ static void add_environment(bl_job_t *job)
 
 /* ---- waiting -------------------------------------------------------- */
 
+static apr_status_t spool(bl_job_t *job)
+{
+    apr_status_t rv;
+
+    apr_pool_clear(job->scratch);
+    rv = bl_spool_save(job->host->spool_dir, job->build->id, job->order,
+                       job->scratch);
+    job->is_spooled = rv == APR_SUCCESS;
+    return rv;
+}
+
+void bl_job_store(bl_job_t *job)
+{
+    if (!job->is_spooled)
+        spool(job);
+}
+
 void bl_job_wait(bl_job_t *job)
 {
     apr_status_t rv;
 
     if (job->is_spooled || job->host->tick < job->spool_due)
         return;
-    apr_pool_clear(job->scratch);
-    rv = bl_spool_save(job->host->spool_dir, job->build->id, job->order,
-                       job->scratch);
-    job->is_spooled = rv == APR_SUCCESS;
+    rv = spool(job);
     if (rv != APR_SUCCESS && job->spool_due == 0)
         bl_diag(BL_DIAG_WARNING, rv,
                 "BL0214 build %" APR_UINT64_T_FMT

@@ -57,7 +57,11 @@ apr_status_t bl_job_resume(bl_job_t **out, bl_host_t *host,
 /** The build's record; the job changes it. */
 const bl_build_t *bl_job_build(const bl_job_t *job);
 
-/** Keep its order on disk until it begins. */
+/** Keep its order on disk until it begins: in a moment, most likely, so that
+ * nothing is said when it cannot be stored. */
+void bl_job_store(bl_job_t *job);
+
+/** It cannot begin now: its order must be on disk. */
 void bl_job_wait(bl_job_t *job);
 
 /** The place in the queue, from 1: shown in the table at once, and told to

@@ -302,7 +302,7 @@ static void take_order(void *baton, const bl_order_t *order,
         note_grace(r, order);
         /* Before it is accepted: should this runner be killed now the next one
          * has it. */
-        bl_job_wait(job);
+        bl_job_store(job);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
         bl_wire_accepted_write(reply, len, &accepted, p);
