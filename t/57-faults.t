@@ -356,7 +356,7 @@ for my $spare (0, 1, 2, 5, 7, 8, 9, 12) {
         'none for the runner: the administrator is told' or diag since();
     refused($p{b}, qr/The process that runs builds/, '... meanwhile');
     is $s->request('GET', "/api/project/builds/$first/log")->{status}, 200, '... what is stored is readable';
-    my @late = map { $_->{data} } eval { my $w = stream($id); my @e = $w->until(says('ready'), 10); $w->close; @e };
+    my @late = map { $_->{data} // () } eval { my $w = stream($id); my @e = $w->until(says('ready'), 10); $w->close; @e };
     is scalar(grep { /"text":"[OE] \d/ } @late), 100, '... also of what ran';
     unlimit($parent, 'nproc');
     ends_alike($s, $id, 'lost', name => 'processes again: what ran');
