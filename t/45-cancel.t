@@ -193,6 +193,8 @@ for my $odd ('0', 'x', '-1', '1x', '99999999999999999999', '') {
     write_file("$hers/wait", '');
     my (undef, $answer) = post_build($hers, to => "$api/build", headers => $as{alice});
     my $id = $answer->{build}{id};
+    my $see = sub { request('GET', "$api/builds/$id", headers => $as{alice})->{json} };
+    wait_until { $see->()->{state} eq 'running' } 20, 'it runs';
     my $try = sub {
         my ($who, $n, $at) = @_;
         return request('POST', ($at // $api) . "/builds/$n/cancel", headers => $as{$who} // {});
@@ -202,7 +204,6 @@ for my $odd ('0', 'x', '-1', '1x', '99999999999999999999', '') {
     is $bob->{body}, $none->{body}, '... as if it were not there';
     is $try->('nobody', $id, '/api/project')->{status}, 404, 'nor without a name';
     is $try->('nobody', $id)->{status}, 401, 'nor where one is asked for';
-    my $see = sub { request('GET', "$api/builds/$id", headers => $as{alice})->{json} };
     is $see->()->{state}, 'running', 'it goes on';
     is $try->('alice', $id)->{status}, 202, 'alice may';
     my $build = wait_until { my $b = $see->(); $b->{state} eq 'cancelled' && $b } 10, 'her build is cancelled';

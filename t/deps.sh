@@ -32,7 +32,6 @@ libio-socket-ssl-perl   /usr/share/perl5/IO/Socket/SSL.pm
 openssl                 openssl
 sqlite3                 sqlite3
 curl                    curl
-sqlite3                 sqlite3
 clang                   clang
 clang-format            clang-format
 cppcheck                cppcheck
