@@ -23,6 +23,7 @@
 #include "bl_daemon.h"
 #include "bl_download.h"
 #include "bl_error.h"
+#include "bl_excerpt.h"
 #include "bl_list.h"
 #include "bl_project.h"
 
@@ -150,23 +151,46 @@ apr_uint64_t bl_api_build_of(const request_rec *r, const char *suffix)
                       : number);
 }
 
+/* The addresses below a build: who answers them. */
+static const struct {
+    const char *suffix;
+    int (*send)(request_rec *r, const bl_table_row_t *row);
+} parts[] = {
+    {"/log", bl_download_send},
+    {"/lines", bl_excerpt_send},
+};
+
+static int answer_part(request_rec *r)
+{
+    const char *project, *json;
+    bl_table_row_t row;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        apr_uint64_t number = bl_api_build_of(r, parts[i].suffix);
+        apr_status_t rv;
+
+        if (number == 0)
+            continue;
+        rv = bl_api_find_build(&row, &project, &json, r, number);
+        return rv == APR_SUCCESS ? parts[i].send(r, &row)
+                                 : bl_api_refuse_build(r, rv);
+    }
+    return bl_error_send(r, HTTP_NOT_FOUND, BL_API_NO_BUILD);
+}
+
 static int answer_build(request_rec *r)
 {
     apr_uint64_t number = bl_api_build_of(r, "");
     const char *project, *json;
     bl_table_row_t row;
     apr_status_t rv;
-    int log = 0;
 
-    if (number == 0) {
-        number = bl_api_build_of(r, "/log");
-        log = 1;
-    }
+    if (number == 0)
+        return answer_part(r);
     rv = bl_api_find_build(&row, &project, &json, r, number);
     if (rv != APR_SUCCESS)
         return bl_api_refuse_build(r, rv);
-    if (log)
-        return bl_download_send(r, &row);
     if (json == NULL)
         return bl_error_unavailable(
             r, 1,

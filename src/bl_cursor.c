@@ -322,9 +322,7 @@ apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
 
 /* ---- finding a place ------------------------------------------------ */
 
-/* Stand at the first record that begins at or behind a byte. */
-static apr_status_t cursor_align(bl_cursor_t *c, apr_off_t offset,
-                                 apr_off_t tail)
+apr_status_t bl_cursor_align(bl_cursor_t *c, apr_off_t offset, apr_off_t tail)
 {
     if (offset == 0) {
         bl_cursor_set(c, 0);
@@ -362,7 +360,7 @@ static apr_status_t cursor_find(bl_cursor_t *c, bl_stamp_t after,
     while (after > 0 && high - low > BLOCK_BYTES) {
         apr_off_t middle = low + (high - low) / 2;
 
-        rv = cursor_align(c, middle, tail);
+        rv = bl_cursor_align(c, middle, tail);
         if (rv == APR_SUCCESS)
             rv = cursor_read(&rec, c, PROBE_BYTES, tail);
         if (rv == APR_EOF || (rv == APR_SUCCESS && rec.id > after))
@@ -416,7 +414,7 @@ static apr_status_t scan_from(tail_scan_t *scan, bl_cursor_t *c,
     apr_status_t rv;
 
     scan->lines = 0;
-    rv = cursor_align(c, from, tail);
+    rv = bl_cursor_align(c, from, tail);
     if (rv != APR_SUCCESS)
         return rv == APR_EOF ? APR_SUCCESS : rv;
     while ((rv = bl_cursor_next(&rec, c, tail)) == APR_SUCCESS) {
@@ -468,7 +466,7 @@ static apr_status_t find_last(apr_off_t *from, apr_off_t *end, bl_cursor_t *c,
     int any = 0;
 
     do {
-        rv = cursor_align(c, span < tail ? tail - span : 0, tail);
+        rv = bl_cursor_align(c, span < tail ? tail - span : 0, tail);
         while (rv == APR_SUCCESS) {
             apr_off_t here = c->offset;
             bl_record_t rec;

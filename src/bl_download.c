@@ -11,17 +11,14 @@
 #include "http_request.h"
 #include "mod_buildlog.h"
 #include "util_filter.h"
-/* layer 0 */
-#include "bl_build.h"
 /* layer 1 */
 #include "bl_log.h"
 #include "bl_text.h"
 /* pump side of layer 2 */
 #include "bl_encoder.h"
 /* layer 3 */
-#include "bl_api.h"
 #include "bl_conn.h"
-#include "bl_daemon.h"
+#include "bl_document.h"
 #include "bl_error.h"
 #include "bl_follow.h"
 #include "bl_query.h"
@@ -42,24 +39,6 @@ static void set_head(request_rec *r, bl_sse_format_e format)
     apr_table_setn(r->headers_out, "Vary", "Accept");
 }
 
-/* The record at the end of a log. @return NULL: it has no end that says what
- * the text amounts to */
-static const bl_build_t *read_end(bl_cursor_t *cursor,
-                                  const bl_table_row_t *row, apr_pool_t *p)
-{
-    bl_build_t *build;
-    bl_record_t rec;
-
-    if (!row->final ||
-        bl_cursor_last(&rec, cursor, row->tail) != APR_SUCCESS ||
-        (rec.flags & BL_REC_END) == 0 ||
-        bl_build_from_json(&build, rec.text, rec.len, p) != APR_SUCCESS ||
-        build->sha256 == NULL)
-        return NULL;
-    return build;
-}
-
-/* What is kept has to be asked for again: the user's rights may change. */
 static void set_validators(request_rec *r, const bl_build_t *build,
                            bl_sse_format_e format)
 {
@@ -71,22 +50,10 @@ static void set_validators(request_rec *r, const bl_build_t *build,
                            build->sha256, build->ended)
             : apr_psprintf(r->pool, "\"%s\"", build->sha256);
 
-    apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
-    apr_table_setn(r->headers_out, "ETag", etag);
-    ap_update_mtime(r, (apr_time_t)build->ended);
-    ap_set_last_modified(r);
+    bl_document_validate(r, build, etag);
 }
 
 /* ---- body ----------------------------------------------------------- */
-
-static void cannot_read(request_rec *r, apr_status_t rv, apr_uint64_t build)
-{
-    ap_log_rerror(
-        APLOG_MARK, APLOG_ERR, rv, r,
-        "BL0405 the log of build %" APR_UINT64_T_FMT " cannot be read", build);
-    /* Too late for a status: let it look as broken as it is. */
-    r->connection->aborted = 1;
-}
 
 /* All of it as a bucket that is read when it is needed: what httpd's filters
  * want of it, they take. */
@@ -104,7 +71,7 @@ static void send_text(request_rec *r, bl_cursor_t *cursor,
     ap_pass_brigade(r->output_filters, bb);
     apr_brigade_cleanup(bb);
     if (bl_text_status(text) != APR_SUCCESS)
-        cannot_read(r, bl_text_status(text), row->build);
+        bl_document_broken(r, bl_text_status(text), row->build);
 }
 
 static apr_status_t send_written(request_rec *r, bl_encoder_t *encoder)
@@ -139,7 +106,7 @@ static void send_lines(request_rec *r, bl_cursor_t *cursor,
     if (rv == APR_EOF)
         rv = send_written(r, encoder);
     if (rv != APR_SUCCESS && rv != APR_ECONNABORTED)
-        cannot_read(r, rv, row->build);
+        bl_document_broken(r, rv, row->build);
 }
 
 /* ---- the answer ----------------------------------------------------- */
@@ -147,7 +114,7 @@ static void send_lines(request_rec *r, bl_cursor_t *cursor,
 static int answer(request_rec *r, bl_cursor_t *cursor,
                   const bl_table_row_t *row, bl_sse_format_e format)
 {
-    const bl_build_t *build = read_end(cursor, row, r->pool);
+    const bl_build_t *build = bl_document_end(cursor, row, r->pool);
     int met;
 
     if (build != NULL) {
@@ -174,7 +141,7 @@ int bl_download_send(request_rec *r, const bl_table_row_t *row)
     bl_query_log_t query;
     bl_cursor_t *cursor;
     const char *detail;
-    apr_status_t rv;
+    int status;
 
     if (bl_query_read_log(&query, &detail, r) != APR_SUCCESS)
         return bl_error_send(r, HTTP_BAD_REQUEST, detail);
@@ -184,12 +151,9 @@ int bl_download_send(request_rec *r, const bl_table_row_t *row)
         set_head(r, query.format);
         return bl_follow_send(r, conn, row->build, query.format);
     }
-    rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), row->build, r->pool);
-    if (APR_STATUS_IS_ENOENT(rv))
-        return bl_error_send(r, HTTP_NOT_FOUND,
-                             "The log of this build is gone.");
-    if (rv != APR_SUCCESS)
-        return bl_api_refuse_build(r, rv);
+    status = bl_document_open(&cursor, &detail, r, row->build);
+    if (status != OK)
+        return bl_document_refuse(r, status, detail);
     set_head(r, query.format);
     return answer(r, cursor, row, query.format);
 }

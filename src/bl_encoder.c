@@ -9,9 +9,8 @@
 /* APR */
 #include <apr_strings.h>
 /* layer 0 */
+#include "bl_middle.h"
 #include "bl_plain.h"
-
-#define HOLE_TEXT "Lines were left out here: see BuildLogMaxLog"
 
 struct bl_encoder_t {
     apr_pool_t *pool;
@@ -96,6 +95,20 @@ static void put_line(bl_encoder_t *e, apr_uint64_t build,
     }
 }
 
+void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
+                         const bl_record_t *rec)
+{
+    char *at = room(e, bl_sse_numbered_max(rec->len));
+
+    e->len += bl_sse_numbered(at, line, rec);
+}
+
+void bl_encoder_put(bl_encoder_t *e, const char *bytes, apr_size_t len)
+{
+    memcpy(room(e, len), bytes, len);
+    e->len += len;
+}
+
 int bl_encoder_record(bl_encoder_t *e, apr_uint64_t build,
                       const bl_record_t *rec, int alone)
 {
@@ -137,12 +150,7 @@ void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
         bl_encoder_gap(e, after, next->id);
         return;
     }
-    memset(&rec, 0, sizeof(rec));
-    rec.id = next->id - 1;
-    rec.stream = BL_STDOUT;
-    rec.flags = BL_REC_NOTE;
-    rec.text = HOLE_TEXT;
-    rec.len = sizeof(HOLE_TEXT) - 1;
+    bl_middle_record(&rec, next->id);
     put_line(e, build, &rec);
 }
 

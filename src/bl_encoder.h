@@ -47,6 +47,13 @@ apr_size_t bl_encoder_len(const bl_encoder_t *e);
 int bl_encoder_record(bl_encoder_t *e, apr_uint64_t build,
                       const bl_record_t *rec, int alone);
 
+/** Write the JSON of a line with its number (bl_sse_numbered). */
+void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
+                         const bl_record_t *rec);
+
+/** Write these bytes: what stands between such objects. */
+void bl_encoder_put(bl_encoder_t *e, const char *bytes, apr_size_t len);
+
 /** Say that something is missing behind an id; from: what comes next; 0:
  * nothing more. */
 void bl_encoder_gap(bl_encoder_t *e, bl_stamp_t after, bl_stamp_t from);

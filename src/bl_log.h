@@ -168,6 +168,10 @@ apr_off_t bl_cursor_offset(const bl_cursor_t *c);
 /** Stand there again: at 0, or where bl_cursor_offset said. */
 void bl_cursor_set(bl_cursor_t *c, apr_off_t offset);
 
+/** Stand at the first record that begins at or behind a byte.
+ * @return APR_SUCCESS; APR_EOF: none does; an I/O status */
+apr_status_t bl_cursor_align(bl_cursor_t *c, apr_off_t offset, apr_off_t tail);
+
 void bl_cursor_close(bl_cursor_t **c);
 
 /* ---- the directory -------------------------------------------------- */

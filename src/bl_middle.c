@@ -178,3 +178,13 @@ const char *bl_middle_text_of(apr_off_t bytes, apr_pool_t *p)
                        " of the log were left out here: see BuildLogMaxLog",
                        NULL);
 }
+
+void bl_middle_record(bl_record_t *rec, bl_stamp_t next)
+{
+    memset(rec, 0, sizeof(*rec));
+    rec->id = next - 1;
+    rec->stream = BL_STDOUT;
+    rec->flags = BL_REC_NOTE | BL_REC_GAP;
+    rec->text = "Lines were left out here: see BuildLogMaxLog";
+    rec->len = strlen(rec->text);
+}

@@ -3,7 +3,7 @@
  * bl_middle.h - what is left out of a log that grows beyond its limit
  *
  * Layer:    0 (value). Pure.
- * Runs in:  runner.
+ * Runs in:  runner; what is said of it: anywhere.
  * Owns:     where the middle of a log begins and ends, what is in it, what is
  *           said of it.
  * Not here: giving it back to the disk (bl_log), when (bl_output).
@@ -27,6 +27,8 @@
 #define BL_MIDDLE_H
 
 #include <apr_pools.h>
+
+#include "bl_record.h"
 
 typedef struct bl_middle_t bl_middle_t;
 
@@ -71,5 +73,9 @@ const char *bl_middle_text(const bl_middle_t *middle, apr_pool_t *p);
 
 /** The same for who only sees how many bytes of the file are missing. */
 const char *bl_middle_text_of(apr_off_t bytes, apr_pool_t *p);
+
+/** Make the note of who only sees that something is missing, while the log
+ * grows. @param next  the id of the record behind it */
+void bl_middle_record(bl_record_t *rec, bl_stamp_t next);
 
 #endif /* BL_MIDDLE_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_query.c - the queries: of a stream, of a download
+ * bl_query.c - the queries: of a stream, of a download, of lines
  */
 #include "bl_query.h"
 
@@ -165,4 +165,52 @@ apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
     out->follow = follow != NULL && *follow == '1';
     return read_format(&out->format, detail, query,
                        accepts_json ? BL_SSE_JSON : BL_SSE_TEXT);
+}
+
+/* ---- of lines ------------------------------------------------------- */
+
+/* A number of lines for one answer. */
+static apr_status_t read_count(apr_uint64_t *out, const char **detail,
+                               const char *name, const char *text,
+                               request_rec *r)
+{
+    apr_uint64_t n = bl_api_read_number(text);
+
+    if (n == 0 || n > BL_QUERY_LINES_MOST)
+        return refuse(detail,
+                      apr_psprintf(r->pool,
+                                   "%s must be a number of lines from 1 to "
+                                   "%d.",
+                                   name, BL_QUERY_LINES_MOST));
+    *out = n;
+    return APR_SUCCESS;
+}
+
+apr_status_t bl_query_read_lines(bl_query_lines_t *out, const char **detail,
+                                 request_rec *r)
+{
+    const char *first, *count, *last;
+    apr_table_t *query;
+
+    out->first = 1;
+    out->count = BL_QUERY_LINES_DEFAULT;
+    if (read_fields(&query, detail, r) != APR_SUCCESS)
+        return APR_EGENERAL;
+    first = apr_table_get(query, "first");
+    count = apr_table_get(query, "count");
+    last = apr_table_get(query, "last");
+    if (last != NULL && (first != NULL || count != NULL))
+        return refuse(detail, "last stands alone, without first and count.");
+    if (last != NULL) {
+        out->first = 0;
+        return read_count(&out->count, detail, "last", last, r);
+    }
+    if (first != NULL) {
+        out->first = bl_api_read_number(first);
+        if (out->first == 0)
+            return refuse(detail,
+                          "first must be the number of a line, from 1.");
+    }
+    return count != NULL ? read_count(&out->count, detail, "count", count, r)
+                         : APR_SUCCESS;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_query.h - the queries: of a stream, of a download
+ * bl_query.h - the queries: of a stream, of a download, of lines
  *
  * Layer:    3 (httpd glue).
  * Runs in:  request threads.
@@ -64,5 +64,24 @@ typedef struct {
  */
 apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
                                request_rec *r);
+
+/** Most lines in one answer, and how many when nobody says. */
+#define BL_QUERY_LINES_MOST 5000
+#define BL_QUERY_LINES_DEFAULT 1000
+
+/* Of lines by their numbers. */
+typedef struct {
+    apr_uint64_t first; /* 0: the last ones */
+    apr_uint64_t count; /* 1 .. BL_QUERY_LINES_MOST */
+} bl_query_lines_t;
+
+/**
+ * Read the query of lines: first and count, or last.
+ *
+ * @param detail  on failure what was wrong and what is allowed
+ * @return APR_SUCCESS; APR_EGENERAL
+ */
+apr_status_t bl_query_read_lines(bl_query_lines_t *out, const char **detail,
+                                 request_rec *r);
 
 #endif /* BL_QUERY_H */

@@ -33,6 +33,10 @@
     "id: \ndata: {\"build\":,\"id\":\"\",\"time\":\"\",\"stream\":\"stdout\"" \
     ",\"text\":\"\",\"step\":,\"partial\":true,\"cr\":true,\"note\":true}"    \
     "\n\n"
+#define NUMBERED                                                              \
+    "{\"line\":,\"id\":\"\",\"time\":\"\",\"stream\":\"stdout\",\"text\":"    \
+    "\"\""                                                                    \
+    ",\"step\":,\"partial\":true,\"cr\":true,\"note\":true,\"gap\":true}"
 #define EVENT_FRAME "id: \nevent: \ndata: \n\n"
 
 /* ---- pieces: each writes at "at" and returns the place behind ------- */
@@ -105,10 +109,9 @@ static char *put_text_line(char *at, bl_sse_style_t *style,
     return at;
 }
 
-static char *put_json(char *at, apr_uint64_t build, const bl_record_t *rec)
+/* What the objects of a line share. */
+static char *put_fields(char *at, const bl_record_t *rec)
 {
-    at = put_literal(at, "{\"build\":");
-    at = put_number(at, build);
     at = put_literal(at, ",\"id\":\"");
     at += bl_stamp_write_id(at, rec->id);
     at = put_literal(at, "\",\"time\":\"");
@@ -129,6 +132,14 @@ static char *put_json(char *at, apr_uint64_t build, const bl_record_t *rec)
         at = put_literal(at, ",\"cr\":true");
     if ((rec->flags & BL_REC_NOTE) != 0)
         at = put_literal(at, ",\"note\":true");
+    return at;
+}
+
+static char *put_json(char *at, apr_uint64_t build, const bl_record_t *rec)
+{
+    at = put_literal(at, "{\"build\":");
+    at = put_number(at, build);
+    at = put_fields(at, rec);
     *at++ = '}';
     return at;
 }
@@ -158,6 +169,26 @@ apr_size_t bl_sse_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
 apr_size_t bl_sse_json(char *out, apr_uint64_t build, const bl_record_t *rec)
 {
     return (apr_size_t)(put_json(out, build, rec) - out);
+}
+
+apr_size_t bl_sse_numbered_max(apr_size_t len)
+{
+    /* Numbers: the line, the id, the step. */
+    return sizeof(NUMBERED) + 3 * NUMBER_MAX + BL_STAMP_TEXT_LEN +
+           BL_JSON_ESCAPE_GROWTH * len;
+}
+
+apr_size_t bl_sse_numbered(char *out, apr_uint64_t line,
+                           const bl_record_t *rec)
+{
+    char *at = put_literal(out, "{\"line\":");
+
+    at = put_number(at, line);
+    at = put_fields(at, rec);
+    if ((rec->flags & BL_REC_GAP) != 0)
+        at = put_literal(at, ",\"gap\":true");
+    *at++ = '}';
+    return (apr_size_t)(at - out);
 }
 
 /* ---- events --------------------------------------------------------- */

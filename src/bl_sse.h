@@ -56,6 +56,19 @@ apr_size_t bl_sse_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
  */
 apr_size_t bl_sse_json(char *out, apr_uint64_t build, const bl_record_t *rec);
 
+/** Most bytes that bl_sse_numbered may write for a text of len bytes. */
+apr_size_t bl_sse_numbered_max(apr_size_t len);
+
+/**
+ * Write a line's JSON with its number in place of its build's, and with
+ * "gap":true if it says that something was left out. No line end.
+ *
+ * @param out  room for bl_sse_numbered_max(rec->len)
+ * @return bytes written
+ */
+apr_size_t bl_sse_numbered(char *out, apr_uint64_t line,
+                           const bl_record_t *rec);
+
 /** Most bytes that bl_sse_event may write. */
 apr_size_t bl_sse_event_max(apr_size_t name_len, apr_size_t data_len);
 
