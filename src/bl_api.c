@@ -24,7 +24,9 @@
 #include "bl_download.h"
 #include "bl_error.h"
 #include "bl_excerpt.h"
+#include "bl_frame.h"
 #include "bl_list.h"
+#include "bl_page.h"
 #include "bl_project.h"
 
 int bl_api_answer(request_rec *r, int status, const char *json)
@@ -129,10 +131,9 @@ void bl_api_cannot_open(request_rec *r, apr_status_t rv)
                   bl_daemon_logs_dir(), r->uri);
 }
 
-/* The last "/builds/" of the address, wherever the handler is mapped. */
-static const char *behind_builds(const char *uri)
+const char *bl_api_below_builds(const request_rec *r)
 {
-    const char *found = NULL, *at = uri;
+    const char *found = NULL, *at = r->uri;
 
     while ((at = ap_strstr_c(at, "/builds/")) != NULL)
         found = at += strlen("/builds/");
@@ -141,7 +142,7 @@ static const char *behind_builds(const char *uri)
 
 apr_uint64_t bl_api_build_of(const request_rec *r, const char *suffix)
 {
-    const char *number = behind_builds(r->uri);
+    const char *number = bl_api_below_builds(r);
     const char *slash = number != NULL ? strchr(number, '/') : NULL;
 
     if (number == NULL || strcmp(slash != NULL ? slash : "", suffix) != 0)
@@ -196,6 +197,8 @@ static int answer_build(request_rec *r)
             r, 1,
             "The process that runs builds is beginning "
             "and will say how this build ended.");
+    if (bl_frame_wanted(r))
+        return bl_page_build(r, &row, json);
     return bl_api_answer(r, HTTP_OK, json);
 }
 
@@ -254,35 +257,60 @@ static void set_average(bl_json_t *entry, bl_history_t *history,
     bl_json_set(entry, "average", average);
 }
 
-static int answer_projects(request_rec *r)
+/* The projects of this user: bl_page_project_t. */
+static apr_array_header_t *find_projects(request_rec *r)
 {
-    const char *stream_origin = bl_config_dir(r)->stream_origin;
     apr_array_header_t *list = bl_project_list(r);
     apr_hash_t *latest = latest_builds(r);
-    bl_json_t *answer = bl_json_object(r->pool);
-    bl_json_t *array = bl_json_array(r->pool);
-    int i, broken;
-    bl_history_t *history = bl_list_history(r, &broken);
+    apr_array_header_t *out =
+        apr_array_make(r->pool, list->nelts, sizeof(bl_page_project_t));
+    int i;
 
     for (i = 0; i < list->nelts; i++) {
         const bl_project_t *project = &APR_ARRAY_IDX(list, i, bl_project_t);
-        const char *json =
-            apr_hash_get(latest, project->path, APR_HASH_KEY_STRING);
-        bl_json_t *entry = bl_json_object(r->pool), *last;
-        const char *why;
+        bl_page_project_t *one = apr_array_push(out);
 
-        bl_json_set_string(entry, "path", project->path);
-        bl_json_set_string(
-            entry, "title",
-            bl_config_title(project->conf, project->path, r->pool));
-        if (json != NULL && bl_json_parse(&last, json, strlen(json), &why,
-                                          r->pool) == APR_SUCCESS)
-            bl_json_set(entry, "last", last);
-        else
-            bl_json_set_null(entry, "last");
-        set_average(entry, history, project->path, r->pool);
-        bl_json_append(array, entry);
+        one->path = project->path;
+        one->title = bl_config_title(project->conf, project->path, r->pool);
+        one->last = apr_hash_get(latest, project->path, APR_HASH_KEY_STRING);
     }
+    return out;
+}
+
+static bl_json_t *project_to_json(const bl_page_project_t *project,
+                                  bl_history_t *history, apr_pool_t *p)
+{
+    bl_json_t *entry = bl_json_object(p), *last;
+    const char *why;
+
+    bl_json_set_string(entry, "path", project->path);
+    bl_json_set_string(entry, "title", project->title);
+    if (project->last != NULL &&
+        bl_json_parse(&last, project->last, strlen(project->last), &why, p) ==
+            APR_SUCCESS)
+        bl_json_set(entry, "last", last);
+    else
+        bl_json_set_null(entry, "last");
+    set_average(entry, history, project->path, p);
+    return entry;
+}
+
+static int answer_projects(request_rec *r)
+{
+    const char *stream_origin = bl_config_dir(r)->stream_origin;
+    apr_array_header_t *list = find_projects(r);
+    bl_json_t *answer = bl_json_object(r->pool);
+    bl_json_t *array = bl_json_array(r->pool);
+    bl_history_t *history;
+    int i, broken;
+
+    if (bl_frame_wanted(r))
+        return bl_page_projects(r, list);
+    history = bl_list_history(r, &broken);
+    for (i = 0; i < list->nelts; i++)
+        bl_json_append(
+            array, project_to_json(&APR_ARRAY_IDX(list, i, bl_page_project_t),
+                                   history, r->pool));
     bl_history_close(&history);
     bl_json_set(answer, "projects", array);
     if (stream_origin != NULL)
@@ -302,7 +330,7 @@ int bl_api_read(request_rec *r)
         return bl_list_send(r);
     if (slash != NULL && strcmp(slash, "/projects") == 0)
         return answer_projects(r);
-    if (behind_builds(r->uri) != NULL)
+    if (bl_api_below_builds(r) != NULL)
         return answer_build(r);
     return bl_error_send(r, HTTP_NOT_FOUND, "There is nothing here.");
 }

@@ -47,6 +47,10 @@ void bl_api_cannot_open(request_rec *r, apr_status_t rv);
 /** Answer with a JSON text. @return for the handler */
 int bl_api_answer(request_rec *r, int status, const char *json);
 
+/** What follows the last "/builds/" of the address, wherever the handler is
+ * mapped. NULL: it has none. */
+const char *bl_api_below_builds(const request_rec *r);
+
 /** The number in an address .../builds/42 that ends with suffix. @return 0:
  * it is no such address */
 apr_uint64_t bl_api_build_of(const request_rec *r, const char *suffix);

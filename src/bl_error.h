@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_error.h - answers that refuse: application/problem+json (RFC 9457)
+ * bl_error.h - answers that refuse: application/problem+json (RFC 9457), or a
+ * page for who prefers HTML
  *
  * Layer:    3 (httpd glue).
  * Runs in:  request threads.

@@ -44,26 +44,8 @@ static void put_text(bl_encoder_t *out, const char *text)
     bl_encoder_put(out, text, strlen(text));
 }
 
-/* ---- where ---------------------------------------------------------- */
-
-/* Stand before the first line; *number is it. */
-static apr_status_t find_first(apr_uint64_t *number, bl_window_t *window,
-                               const bl_query_lines_t *query)
-{
-    apr_uint64_t lines;
-    apr_status_t rv;
-
-    *number = query->first;
-    if (query->first == 0) {
-        rv = bl_window_lines(&lines, window);
-        if (rv != APR_SUCCESS)
-            return rv;
-        *number = lines > query->count ? lines - query->count + 1 : 1;
-    }
-    return bl_window_seek(window, *number);
-}
-
-/* ---- what ----------------------------------------------------------- */
+/* ---- the lines -----------------------------------------------------------
+ */
 
 /* The lines are in numbers below end. */
 static apr_status_t put_lines(request_rec *r, bl_encoder_t *out,
@@ -93,8 +75,10 @@ static apr_status_t send_lines(request_rec *r, bl_window_t *window,
 {
     bl_encoder_t *out =
         bl_encoder_create(BL_SSE_JSON, 1, NULL, 2 * BLOCK_BYTES, r->pool);
-    apr_uint64_t first, end;
-    apr_status_t rv = find_first(&first, window, query);
+    apr_uint64_t first = query->first, end;
+    apr_status_t rv = first != 0
+                          ? bl_window_seek(window, first)
+                          : bl_window_seek_last(&first, window, query->count);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -159,7 +143,7 @@ static int answer(request_rec *r, bl_cursor_t *cursor,
 
 int bl_excerpt_send(request_rec *r, const bl_table_row_t *row)
 {
-    bl_query_lines_t query;
+    bl_query_lines_t query = {1, BL_QUERY_LINES_DEFAULT};
     bl_cursor_t *cursor;
     const char *detail;
     int status;

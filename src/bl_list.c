@@ -28,6 +28,8 @@
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
+#include "bl_frame.h"
+#include "bl_page.h"
 #include "bl_project.h"
 #include "bl_query.h"
 
@@ -46,6 +48,7 @@ typedef struct {
 typedef struct {
     request_rec *r;
     bl_history_filter_t filter;
+    apr_array_header_t *found; /* const char *: what is answered */
     apr_hash_t *seen;          /* projects: "" not permitted */
     apr_array_header_t *known; /* entry_t of the table, newest first */
     int next_known;            /* of these */
@@ -212,21 +215,8 @@ static int is_known(const list_t *list, apr_uint64_t id)
 
 /* ---- one list ------------------------------------------------------- */
 
-/* @return 0: it is no record */
-static int append(bl_json_t *array, const char *json, apr_pool_t *p)
-{
-    bl_json_t *build;
-    const char *why;
-
-    if (bl_json_parse(&build, json, strlen(json), &why, p) != APR_SUCCESS)
-        return 0;
-    bl_json_append(array, build);
-    return 1;
-}
-
 /* Those of the table that are newer than an id; 0: all. */
-static int take_known(list_t *list, bl_json_t *array, apr_uint64_t newer_than,
-                      int limit)
+static int take_known(list_t *list, apr_uint64_t newer_than, int limit)
 {
     int taken = 0;
 
@@ -239,21 +229,21 @@ static int take_known(list_t *list, bl_json_t *array, apr_uint64_t newer_than,
         list->next_known++;
         if (entry->json == NULL)
             continue;
-        taken += append(array, entry->json, list->r->pool);
+        APR_ARRAY_PUSH(list->found, const char *) = entry->json;
+        taken++;
         list->last = entry->id;
     }
     return taken;
 }
 
-static void merge(list_t *list, bl_json_t *array, int limit)
+static void merge(list_t *list, int limit)
 {
     int taken = 0;
 
     while (taken < limit && list->looked_at < LOOKED_AT_MOST) {
         const bl_history_row_t *row = next_row(list);
 
-        taken +=
-            take_known(list, array, row != NULL ? row->id : 0, limit - taken);
+        taken += take_known(list, row != NULL ? row->id : 0, limit - taken);
         if (row == NULL) {
             list->is_over = list->next_known == list->known->nelts;
             return;
@@ -261,8 +251,11 @@ static void merge(list_t *list, bl_json_t *array, int limit)
         if (taken == limit)
             return;
         list->last = row->id;
-        if (!is_known(list, row->id) && may_see(list, row->project))
-            taken += append(array, row->json, list->r->pool);
+        if (!is_known(list, row->id) && may_see(list, row->project)) {
+            APR_ARRAY_PUSH(list->found, const char *) =
+                apr_pstrdup(list->r->pool, row->json);
+            taken++;
+        }
     }
 }
 
@@ -315,17 +308,40 @@ static const char *read_query(list_t *list, int *limit)
     return NULL;
 }
 
+static int answer_json(list_t *list, apr_uint64_t next)
+{
+    apr_pool_t *p = list->r->pool;
+    bl_json_t *answer = bl_json_object(p), *array = bl_json_array(p), *build;
+    const char *why;
+    int i;
+
+    for (i = 0; i < list->found->nelts; i++) {
+        const char *json = APR_ARRAY_IDX(list->found, i, const char *);
+
+        if (bl_json_parse(&build, json, strlen(json), &why, p) == APR_SUCCESS)
+            bl_json_append(array, build);
+    }
+    bl_json_set(answer, "builds", array);
+    if (next == 0)
+        bl_json_set_null(answer, "next");
+    else
+        bl_json_set_int(answer, "next", (apr_int64_t)next);
+    if (list->is_broken)
+        bl_json_set_bool(answer, "incomplete", 1);
+    return bl_api_answer(list->r, HTTP_OK, bl_json_text(answer, p));
+}
+
 int bl_list_send(request_rec *r)
 {
-    bl_json_t *answer = bl_json_object(r->pool);
-    bl_json_t *array = bl_json_array(r->pool);
     const char *wrong;
+    apr_uint64_t next;
     list_t list;
     int limit;
 
     memset(&list, 0, sizeof(list));
     list.r = r;
     list.seen = apr_hash_make(r->pool);
+    list.found = apr_array_make(r->pool, LIMIT_DEFAULT, sizeof(char *));
     wrong = read_query(&list, &limit);
     if (wrong != NULL)
         return bl_error_send(r, HTTP_BAD_REQUEST, wrong);
@@ -333,14 +349,10 @@ int bl_list_send(request_rec *r)
     apr_pool_create(&list.page_pool, r->pool);
     read_table(&list);
     list.history = bl_list_history(r, &list.is_broken);
-    merge(&list, array, limit);
+    merge(&list, limit);
     bl_history_close(&list.history);
-    bl_json_set(answer, "builds", array);
-    if (list.is_over || list.last == 0)
-        bl_json_set_null(answer, "next");
-    else
-        bl_json_set_int(answer, "next", (apr_int64_t)list.last);
-    if (list.is_broken)
-        bl_json_set_bool(answer, "incomplete", 1);
-    return bl_api_answer(r, HTTP_OK, bl_json_text(answer, r->pool));
+    next = list.is_over ? 0 : list.last;
+    if (bl_frame_wanted(r))
+        return bl_page_builds(r, list.found, next, list.is_broken);
+    return answer_json(&list, next);
 }

@@ -17,6 +17,7 @@
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
+#include "bl_frame.h"
 #include "bl_project.h"
 
 /* A path and a little around it. */
@@ -201,17 +202,19 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
 static int answer_accepted(request_rec *r, const bl_accepted_t *accepted)
 {
     bl_json_t *answer = bl_json_object(r->pool), *build;
+    /* .../build -> .../builds/42, wherever it is mapped. */
+    const char *location =
+        apr_psprintf(r->pool, "%ss/%" APR_UINT64_T_FMT,
+                     ap_escape_uri(r->pool, r->uri), accepted->build);
     const char *why;
 
+    if (bl_frame_wanted(r))
+        return bl_frame_see_other(r, location);
     bl_json_set_string(answer, "msg", bl_config_accepted(bl_config_dir(r)));
     if (bl_json_parse(&build, accepted->json, strlen(accepted->json), &why,
                       r->pool) == APR_SUCCESS)
         bl_json_set(answer, "build", build);
-    /* .../build -> .../builds/42, wherever it is mapped. */
-    apr_table_setn(r->headers_out, "Location",
-                   apr_psprintf(r->pool, "%ss/%" APR_UINT64_T_FMT,
-                                ap_escape_uri(r->pool, r->uri),
-                                accepted->build));
+    apr_table_setn(r->headers_out, "Location", location);
     return bl_api_answer(r, HTTP_ACCEPTED, bl_json_text(answer, r->pool));
 }
 
@@ -257,6 +260,15 @@ static int answer_cancelled(request_rec *r, const bl_accepted_t *accepted)
     bl_json_t *answer = bl_json_object(r->pool), *build;
     const char *why;
 
+    if (bl_frame_wanted(r)) {
+        /* .../builds/42/cancel -> .../builds/42 */
+        const char *slash = strrchr(r->uri, '/');
+
+        return bl_frame_see_other(
+            r, ap_escape_uri(r->pool,
+                             apr_pstrmemdup(r->pool, r->uri,
+                                            (apr_size_t)(slash - r->uri))));
+    }
     if (bl_json_parse(&build, accepted->json, strlen(accepted->json), &why,
                       r->pool) == APR_SUCCESS)
         bl_json_set(answer, "build", build);

@@ -192,8 +192,6 @@ apr_status_t bl_query_read_lines(bl_query_lines_t *out, const char **detail,
     const char *first, *count, *last;
     apr_table_t *query;
 
-    out->first = 1;
-    out->count = BL_QUERY_LINES_DEFAULT;
     if (read_fields(&query, detail, r) != APR_SUCCESS)
         return APR_EGENERAL;
     first = apr_table_get(query, "first");

@@ -78,6 +78,7 @@ typedef struct {
 /**
  * Read the query of lines: first and count, or last.
  *
+ * @param out     holds what is so when the query says nothing of it
  * @param detail  on failure what was wrong and what is allowed
  * @return APR_SUCCESS; APR_EGENERAL
  */

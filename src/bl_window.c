@@ -196,3 +196,15 @@ apr_status_t bl_window_seek(bl_window_t *w, apr_uint64_t number)
         stand_at(w, 0, 1);
     return rv == APR_SUCCESS ? walk_to(w, number) : rv;
 }
+
+apr_status_t bl_window_seek_last(apr_uint64_t *number, bl_window_t *w,
+                                 apr_uint64_t count)
+{
+    apr_uint64_t lines;
+    apr_status_t rv = bl_window_lines(&lines, w);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *number = lines > count ? lines - count + 1 : 1;
+    return bl_window_seek(w, *number);
+}

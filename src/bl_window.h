@@ -59,6 +59,11 @@ apr_status_t bl_window_lines(apr_uint64_t *lines, bl_window_t *w);
  */
 apr_status_t bl_window_seek(bl_window_t *w, apr_uint64_t number);
 
+/** Stand before the last count lines; *number is the first of them, and
+ * APR_SUCCESS as of bl_window_seek. */
+apr_status_t bl_window_seek_last(apr_uint64_t *number, bl_window_t *w,
+                                 apr_uint64_t count);
+
 /**
  * Read the next line record.
  *
