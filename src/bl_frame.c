@@ -25,6 +25,7 @@
     "padding:1rem}"                                                           \
     "h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem}"         \
     "nav a,form{margin-right:1rem}form{display:inline-block}"                 \
+    "button{white-space:nowrap}input{max-width:100%}"                         \
     "table{border-collapse:collapse}"                                         \
     "th,td{padding:.2rem 1rem .2rem 0;text-align:left;vertical-align:top;"    \
     "overflow-wrap:anywhere}"                                                 \
@@ -35,7 +36,7 @@
 
 #define POLICY                                                                \
     "default-src 'none'; "                                                    \
-    "style-src 'sha256-cPUtGoHbqGCn8myScMJkRrEzNdV+wHvwdSC3P7dbDNo='; "       \
+    "style-src 'sha256-EJD8ztlVj6hsbC3bGzGLOtqbjGjwgbaf8e73Sz+x6cU='; "       \
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 
 int bl_frame_wanted(request_rec *r)
