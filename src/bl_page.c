@@ -303,15 +303,15 @@ static void put_forms(request_rec *r, const bl_build_t *build)
 
 static void put_line(request_rec *r, bl_html_t *html, const bl_record_t *rec)
 {
-    const char *class = (rec->flags & BL_REC_NOTE) != 0 ? "n"
-                        : rec->stream == BL_STDERR      ? "e"
-                                                        : NULL;
+    const char *name = (rec->flags & BL_REC_NOTE) != 0 ? "n"
+                       : rec->stream == BL_STDERR      ? "e"
+                                                       : NULL;
 
-    if (class != NULL)
-        ap_rprintf(r, "<span class=\"%s\">", class);
+    if (name != NULL)
+        ap_rprintf(r, "<span class=\"%s\">", name);
     /* Each stream has its own state: pieces of both may come in turns. */
     bl_frame_more(r, &html[rec->stream], rec->text, rec->len);
-    if (class != NULL)
+    if (name != NULL)
         bl_frame_put(r, "</span>");
     if ((rec->flags & BL_REC_PIECE) == 0) {
         memset(&html[rec->stream], 0, sizeof(*html));
