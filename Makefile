@@ -125,6 +125,8 @@ bench-store: $(MODULE) ## measure lists of many builds, and a large log: BUILDS=
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
 install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
+	@[ -f htdocs/vendor/ansi_up.mjs ] || { \
+	    echo 'install: the page needs ansi_up: make deps brings it' >&2; exit 1; }
 	@set -eu; lib=$$($(APXS) -q LIBEXECDIR); etc=$$($(APXS) -q SYSCONFDIR); \
 	if [ -d "$$etc/mods-available" ]; then conf=$$etc/mods-available; \
 	else conf=$$etc/extra; fi; set -x; \

@@ -58,9 +58,10 @@ there() { # COMMAND-OR-PATTERN...: is one of them there?
 PATH=$PATH:/usr/sbin:/sbin
 missing=
 page=
+site=
 for list in "$@"; do
     case $list in
-    run) rows=$list_run ;;
+    run) rows=$list_run site=1 ;;
     test) rows=$list_test page=1 ;;
     fuzz) rows=$list_fuzz ;;
     *) echo "deps: no list $list" >&2; exit 2 ;;
@@ -99,6 +100,27 @@ if [ -n "$missing" ]; then
     quietly $sudo env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
     rm -f "$log"
+fi
+
+# What the page uses of others: one file of ansi_up, beside the package.json
+# that pins its version. The page is served and installed as it lies there, so
+# that nothing else may: yarn works elsewhere.
+if [ -n "$site" ]; then
+    want=$(sed -n 's/.*"ansi_up": *"\(.*\)".*/\1/p' htdocs/vendor/package.json)
+    have=$(sed -n 's/^ *this\.VERSION = "\(.*\)";.*/\1/p' \
+        htdocs/vendor/ansi_up.mjs 2>/dev/null || true)
+    if [ "$want" != "$have" ]; then
+        echo "deps: ansi_up $want"
+        top=$PWD
+        work=$(mktemp -d)
+        trap 'rm -rf "$work"' EXIT
+        cp htdocs/vendor/package.json "$work/"
+        (cd "$work" && "$top/t/yarn.sh" install --no-lockfile --silent --non-interactive)
+        cp "$work/node_modules/ansi_up/LICENSE" htdocs/vendor/ansi_up.LICENSE
+        cp "$work/node_modules/ansi_up/ansi_up.js" "$work/ansi_up.mjs"
+        chmod 644 "$work/ansi_up.mjs" htdocs/vendor/ansi_up.LICENSE
+        mv "$work/ansi_up.mjs" htdocs/vendor/
+    fi
 fi
 
 # The browser tests' driver. Without a lock file: one would name the registry
