@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands beside the text: number, time, and how it is laid out.
+
+const two = (n) => String(n).padStart(2, '0');
+
+export const TIMES = ['off', 'clock', 'start', 'delta'];
+
+// A mark from these pauses on: thin, thicker, thickest.
+const HEAT_MS = [1000, 5000, 30000];
+
+export class Columns {
+  #settings;
+  #element;
+
+  startMs = NaN; // what "since the start" counts from
+  marked = null; // { first, last }
+
+  constructor(element, settings) {
+    this.#element = element;
+    this.#settings = settings;
+    this.#show();
+  }
+
+  get time() {
+    const chosen = this.#settings.get('log.time', 'off');
+    return TIMES.includes(chosen) ? chosen : 'off';
+  }
+
+  get wrap() {
+    return this.#settings.get('log.wrap', true) !== false;
+  }
+
+  get numbers() {
+    return this.#settings.get('log.numbers', true) !== false;
+  }
+
+  set(name, value) {
+    this.#settings.set(`log.${name}`, value);
+    this.#show();
+  }
+
+  #show() {
+    this.#element.dataset.time = this.time;
+    this.#element.classList.toggle('wrap', this.wrap);
+    this.#element.classList.toggle('numbers', this.numbers);
+  }
+
+  timeOf(row) {
+    switch (this.time) {
+      case 'clock': return clock(row.ms);
+      case 'start': return Number.isNaN(this.startMs) ? '' : offset(row.ms - this.startMs);
+      case 'delta': return Number.isNaN(row.delta) ? '' : `+${span(row.delta)}`;
+      default: return '';
+    }
+  }
+
+  isMarked(row) {
+    const { marked } = this;
+    if (marked === null) return false;
+    // The last frame of a progress bar stands for those before it.
+    const covers = row.from <= marked.first && row.n > marked.last;
+    return covers || (row.n >= marked.first && row.n <= marked.last);
+  }
+}
+
+/** 0: no mark; 1 to 3: how long it was silent before this row. */
+export function heatOf(row) {
+  return HEAT_MS.filter((ms) => row.pause >= ms).length;
+}
+
+function clock(ms) {
+  const at = new Date(ms);
+  if (Number.isNaN(at.getTime())) return '';
+  const part = String(at.getMilliseconds()).padStart(3, '0');
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${part}`;
+}
+
+// 0:12.345, 1:02:03.004
+function offset(ms) {
+  const sign = ms < 0 ? '-' : '';
+  const all = Math.abs(ms);
+  const seconds = Math.floor(all / 1000);
+  const tail = `${two(seconds % 60)}.${String(Math.floor(all % 1000)).padStart(3, '0')}`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${sign}${minutes}:${tail}`;
+  return `${sign}${Math.floor(minutes / 60)}:${two(minutes % 60)}:${tail}`;
+}
+
+/** Milliseconds as "0.004 s", "12.3 s", "3 min 4 s", "2 h 5 min". */
+export function span(ms) {
+  if (ms < 1000) return `${(ms / 1000).toFixed(3)} s`;
+  if (ms < 59950) return `${(ms / 1000).toFixed(1)} s`;
+  const minutes = Math.floor(Math.round(ms / 1000) / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(ms / 1000) % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** "120", "120-140", "L120-L140" as { first, last }, or null. */
+export function rangeOf(text) {
+  const found = /^\s*#?L?([1-9]\d{0,11})(?:\s*[-–]\s*L?([1-9]\d{0,11}))?\s*$/i.exec(text);
+  if (found === null) return null;
+  const [a, b] = [Number(found[1]), Number(found[2] ?? found[1])];
+  return { first: Math.min(a, b), last: Math.max(a, b) };
+}

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+// A log with its tools, in an element of the page.
+//
+//   const pane = new LogPane(element, { t, fetchWindow, settings });
+//   const after = await pane.open(build, { ended, range });
+//   pane.take(line); pane.gap(data); pane.record(record);
+//   await pane.verify();
+//
+// t(key, values)        texts; their keys are in words.mjs
+// fetchWindow(build, { first, count } | { last })
+//                       promise of { first, next, lines, after, ended }; null as
+//                       build, all builds at once, fetches nothing
+// settings              { get(name, otherwise), set(name, value) }
+//
+// Events of the element: 'range' { first, last }, the reader chose lines;
+// 'follow' { on }.
+
+import { isLater } from '../event-id.mjs';
+import { Columns, TIMES, rangeOf, span } from './columns.mjs';
+import { strip } from './escapes.mjs';
+import { onKey } from './keys.mjs';
+import { Model } from './model.mjs';
+import { Places } from './places.mjs';
+import { RowNodes } from './row-node.mjs';
+import { shown } from './rows.mjs';
+import { Search, matcher } from './search.mjs';
+import { Toolbar, node } from './toolbar.mjs';
+import { verify } from './verify.mjs';
+import { View } from './view.mjs';
+
+// What a page that opens at the end asks for.
+const TAIL_LINES = 2000;
+const TEXT_MAX = 120;
+
+export class LogPane {
+  #element;
+  #t;
+  #fetchWindow;
+  #settings;
+  #columns;
+  #toolbar = null;
+  #view = null;
+  #model = null;
+  #search = null;
+  #places = null;
+  #nodes = null;
+  #build = null;
+  #record = null;
+  #lastId = '';
+  #healing = null; // lines that came while a gap is being closed
+  #place = null; // where the reader went last: { k, i }
+  #painting = false;
+
+  constructor(element, { t, fetchWindow, settings }) {
+    this.#element = element;
+    this.#t = t;
+    this.#fetchWindow = fetchWindow;
+    this.#settings = settings;
+    element.classList.add('log-pane');
+    this.#columns = new Columns(element, settings);
+    element.addEventListener('keydown', this.#onkeydown);
+  }
+
+  /**
+   * One build, at its end or at a range of lines; null: all builds, from now on.
+   * @return promise of the id after which its stream goes on, or null
+   */
+  async open(build, { range = null } = {}) {
+    this.close();
+    this.#build = build;
+    this.#furnish();
+    const model = new Model(build, this.#fetchWindow);
+    this.#use(model);
+    if (build === null) {
+      this.#view.show(model, this.#nodes);
+      this.#showEmpty();
+      return null;
+    }
+    const after = await model.open(TAIL_LINES);
+    if (model !== this.#model) return after;
+    this.#lastId = after ?? '';
+    this.#view.show(model, this.#nodes);
+    this.#showEmpty();
+    if (range !== null) await this.goTo(range);
+    return after;
+  }
+
+  /** A line of the stream. */
+  take(line) {
+    if (this.#healing !== null) {
+      this.#healing.push(line);
+      return;
+    }
+    if (this.#build !== null) {
+      if (!isLater(line.id, this.#lastId)) return;
+      this.#lastId = line.id;
+    }
+    this.#model.take(line);
+    this.#view.grown();
+  }
+
+  /** Lines are missing in the stream: in a build they are fetched. */
+  gap() {
+    if (this.#build !== null) {
+      if (this.#healing === null) this.#heal();
+      return;
+    }
+    this.#model.take({ text: this.#t('log.gap'), note: true, gap: true, stream: 'stdout' });
+    this.#view.grown();
+  }
+
+  /** A record of the build. */
+  record(record) {
+    this.#record = record;
+    const start = Date.parse(record.started ?? '');
+    if (!Number.isNaN(start)) this.#columns.startMs = start;
+    if (this.#view !== null) this.#view.heads();
+  }
+
+  /** After the end. @see verify.mjs */
+  async verify() {
+    return verify(this.#model.records, this.#record);
+  }
+
+  /** Go to lines, and mark them. @return were they there? */
+  async goTo({ first, last = first }) {
+    if (this.#model.isAll || first >= this.#model.next) {
+      this.#toolbar.say(this.#t('log.noline', { n: first }));
+      return false;
+    }
+    try {
+      await this.#goToRow(await this.#model.find(first));
+    } catch (error) {
+      this.#failed(error, () => this.goTo({ first, last }));
+      return false;
+    }
+    this.#markLines({ first, last });
+    return true;
+  }
+
+  close() {
+    this.#search?.clear();
+    this.#search?.paint([]);
+    this.#toolbar?.close();
+    this.#view?.clear();
+    this.#element.replaceChildren();
+    this.#columns.marked = null;
+    this.#columns.startMs = NaN;
+    this.#record = null;
+    this.#healing = null;
+    this.#place = null;
+    this.#lastId = '';
+    this.#model = null;
+    this.#view = null;
+  }
+
+  // ---- its parts -------------------------------------------------------
+
+  #furnish() {
+    const t = this.#t;
+    this.#toolbar = new Toolbar({
+      t,
+      columns: this.#columns,
+      download: this.#build === null ? null : `/api/project/builds/${this.#build}/log`,
+      does: {
+        search: () => this.#startSearch(),
+        hit: (step) => this.#hit(step),
+        problem: () => this.#problem(1, { k: this.#model.first, i: -1 }),
+        slow: () => this.#slow(),
+        goTo: (text) => this.#goToText(text),
+        place: (place) => this.#goToPlace(place),
+        time: (mode) => this.#setColumn('time', mode),
+        wrap: (on) => this.#setColumn('wrap', on),
+        numbers: (on) => this.#setColumn('numbers', on),
+        foldAll: (on) => this.#foldAll(on),
+        start: () => this.#ends(1),
+        end: () => this.#ends(-1),
+      },
+    });
+    this.scroller = node('div', {
+      class: 'log-rows', role: 'log', 'aria-live': 'off', 'aria-label': t('log.name'),
+      tabindex: '0', onclick: (event) => this.#clicked(event),
+    });
+    this.scroller.addEventListener('scroll', () => this.#paintLater(), { passive: true });
+    this.empty = node('p', { class: 'log-empty', hidden: '' }, t('log.empty'));
+    this.omitted = node('p', { class: 'log-empty', hidden: '' }, t('log.omitted'));
+    this.scroller.append(this.omitted, this.empty);
+    this.newest = node('button', {
+      class: 'log-newest', type: 'button', hidden: '', onclick: () => this.#ends(-1),
+    });
+    this.loading = node('p', { class: 'log-loading', hidden: '' }, t('log.loading'));
+    this.failure = node('div', { class: 'log-failure', role: 'alert', hidden: '' });
+    this.#element.dataset.follow = 'on';
+    this.#element.append(this.#toolbar.element, node('div', { class: 'log-frame' },
+      this.scroller, this.loading, this.failure, this.newest));
+    this.#view = new View(this.scroller, {
+      follow: (on) => this.#followed(on),
+      drawn: () => this.#drew(),
+      failed: (error, again) => this.#failed(error, again),
+      loading: (on) => { this.loading.hidden = !on; },
+    });
+  }
+
+  #use(model) {
+    this.#model = model;
+    this.#search = new Search(model, () => this.#counted());
+    this.#places = new Places(model, (share) => this.#looking(share));
+    this.#nodes = new RowNodes({
+      t: this.#t,
+      columns: this.#columns,
+      folds: model.folds,
+      stepOf: (index) => this.#stepOf(index),
+    });
+  }
+
+  #stepOf(index) {
+    const step = this.#record?.steps?.[index];
+    if (step === undefined) return undefined;
+    const took = Date.parse(step.ended ?? '') - Date.parse(step.started ?? '');
+    if (!Number.isNaN(took)) return { state: step.state, took: span(took) };
+    return { state: step.state, took: step.state === 'running' ? this.#t('log.running') : '' };
+  }
+
+  // The stream has a hole: begin at the end again; what is between is fetched
+  // when somebody wants it. A line that came twice is known by its id.
+  async #heal() {
+    this.#healing = [];
+    const model = this.#model;
+    const top = this.#view.following ? null : this.#view.topRow()?.n;
+    let failed = null;
+    try {
+      this.#view.clear();
+      const after = await model.open(TAIL_LINES);
+      if (after !== null && isLater(after, this.#lastId)) this.#lastId = after;
+    } catch (error) {
+      failed = error;
+    }
+    if (model !== this.#model) return;
+    const waiting = this.#healing;
+    this.#healing = null;
+    this.#view.show(model, this.#nodes);
+    if (failed !== null) this.#failed(failed, () => this.#heal());
+    for (const line of waiting) this.take(line);
+    if (top) await this.#goToRow(await model.find(top));
+  }
+
+  // ---- what is seen ----------------------------------------------------
+
+  #drew() {
+    this.#showEmpty();
+    if (this.#search.isOn) {
+      this.#search.grown();
+      this.#counted();
+      this.#paintLater();
+    }
+  }
+
+  #showEmpty() {
+    this.empty.hidden = this.#model.next > 1 || this.#model.at(this.#model.last)?.all.length > 0;
+    this.omitted.hidden = this.#model.first === 0;
+  }
+
+  #followed(on) {
+    const { unseen } = this.#view;
+    this.newest.hidden = on;
+    const key = unseen === 1 ? 'log.new.one' : 'log.new';
+    const text = unseen > 0 ? this.#t(key, { n: unseen }) : this.#t('log.newest');
+    if (this.newest.textContent !== text) this.newest.textContent = text;
+    const was = this.#element.dataset.follow;
+    this.#element.dataset.follow = on ? 'on' : 'off';
+    if (was === this.#element.dataset.follow) return;
+    this.#tell('follow', { on });
+  }
+
+  #failed(error, again) {
+    this.failure.replaceChildren(
+      node('span', {}, this.#t('log.failed', { why: error.message })),
+      node('button', {
+        type: 'button',
+        onclick: () => {
+          this.failure.hidden = true;
+          again();
+        },
+      }, this.#t('log.again')));
+    this.failure.hidden = false;
+  }
+
+  #tell(name, detail) {
+    this.#element.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
+  }
+
+  #setColumn(name, value) {
+    const keep = this.#view.topRow();
+    this.#columns.set(name, value);
+    if (name === 'time') {
+      this.#toolbar.showTime(value);
+      if (Number.isNaN(this.#columns.startMs)) this.#columns.startMs = this.#model.startMs;
+      for (const row of this.#view.rows()) this.#nodes.time(row);
+    } else {
+      this.#toolbar[name].firstElementChild.checked = value;
+    }
+    this.#view.settle(keep);
+  }
+
+  #markLines(range) {
+    this.#columns.marked = range;
+    for (const row of this.#view.rows()) this.#nodes.mark(row);
+  }
+
+  // ---- going somewhere -------------------------------------------------
+
+  get #here() {
+    const place = this.#place;
+    if (place !== null && this.#view.isSeen(place)) return place;
+    return this.#view.topRow() ?? { k: this.#model.first, i: -1 };
+  }
+
+  async #goToRow(row) {
+    if (row === null) return;
+    this.#place = { k: row.k, i: row.i };
+    await this.#view.reveal(row);
+  }
+
+  async #goToPlace({ k, i, n }) {
+    try {
+      const { all } = await this.#model.rows(k);
+      await this.#goToRow(all[i] ?? null);
+      if (n !== undefined) this.#markLines({ first: n, last: n });
+    } catch (error) {
+      this.#failed(error, () => this.#goToPlace({ k, i, n }));
+    }
+  }
+
+  #goToText(text) {
+    const range = rangeOf(text);
+    if (range === null) return false;
+    this.goTo(range).then((there) => {
+      if (there) this.#choose(range);
+    });
+    return true;
+  }
+
+  #choose({ first, last }) {
+    this.#markLines({ first, last });
+    this.#toolbar.say(first === last ? this.#t('log.line', { n: first })
+      : this.#t('log.lines', { first, last }));
+    this.#tell('range', { first, last });
+  }
+
+  #ends(step) {
+    this.#place = null;
+    if (step < 0) {
+      this.#view.toEnd();
+      this.#followed(true);
+    } else {
+      this.#view.toStart().catch((error) => this.#failed(error, () => this.#ends(step)));
+    }
+    this.scroller.focus({ preventScroll: true });
+  }
+
+  async #problem(step, from = this.#here) {
+    try {
+      const row = await this.#places.problem(from, step);
+      if (row === null) {
+        this.#toolbar.say(this.#t('log.noproblem'));
+        return;
+      }
+      await this.#goToRow(row);
+      this.#markLines({ first: row.n, last: row.n });
+      const text = strip(shown(row)).trim().slice(0, TEXT_MAX);
+      this.#toolbar.say(this.#t('log.problemat', { n: row.n, text }));
+    } catch (error) {
+      this.#failed(error, () => this.#problem(step, from));
+    }
+  }
+
+  async #slow() {
+    try {
+      this.#toolbar.slow(await this.#places.slow());
+    } catch (error) {
+      this.#failed(error, () => this.#slow());
+    }
+  }
+
+  #looking(share) {
+    if (share === 1) this.#toolbar.say('');
+    else this.#toolbar.say(this.#t('log.looking', { percent: Math.floor(share * 100) }));
+  }
+
+  #clicked(event) {
+    const row = event.target.closest('.row')?.row;
+    if (row === undefined || event.target.closest('a[href]') !== null) return;
+    if (event.target.closest('.no') !== null) {
+      const { marked } = this.#columns;
+      const from = event.shiftKey && marked !== null ? marked.first : row.n;
+      this.#choose({ first: Math.min(from, row.n), last: Math.max(from, row.n) });
+      return;
+    }
+    // Who selects a title's text does not fold.
+    if (event.target.closest('.head') === null || !getSelection().isCollapsed) return;
+    this.#toggle(this.#model.folds.of(row), row);
+  }
+
+  async #toggle(fold, row) {
+    if (fold === undefined) return;
+    const { folds } = this.#model;
+    const folded = !folds.isFolded(fold);
+    this.#place = { k: fold.k, i: fold.i };
+    if (folded) await this.#places.endOf(fold).catch(() => {});
+    folds.set(fold, folded);
+    this.#view.refold(row ?? undefined);
+  }
+
+  #foldAll(on) {
+    this.#model.folds.setAll(on);
+    this.#view.refold();
+  }
+
+  // ---- search ----------------------------------------------------------
+
+  #startSearch() {
+    const { query } = this.#toolbar;
+    if (query === null) {
+      this.#search.clear();
+      this.#toolbar.counted('');
+      this.#paintLater();
+      return;
+    }
+    let match;
+    try {
+      match = matcher(query);
+    } catch (error) {
+      this.#search.clear();
+      this.#toolbar.counted(this.#t('log.badregex', { why: error.message }), true);
+      return;
+    }
+    this.#search.start(match, this.#here.k);
+    this.#counted();
+    this.#paintLater();
+  }
+
+  #counted() {
+    if (!this.#search.isOn) return;
+    const { count, rank, progress, failure } = this.#search;
+    const one = count === 1 ? '.one' : '';
+    let text;
+    if (failure !== null) text = this.#t('log.searchfailed', { why: failure.message });
+    else if (progress < 1) {
+      text = this.#t('log.searching', { n: count, percent: Math.floor(progress * 100) });
+    } else if (count === 0) text = this.#t('log.none');
+    else if (rank > 0) text = this.#t(`log.found${one}`, { at: rank, n: count });
+    else text = this.#t(`log.counted${one}`, { n: count });
+    this.#toolbar.counted(text);
+    if (progress === 1) this.#toolbar.announceLater(text);
+    this.#paintLater();
+  }
+
+  async #hit(step) {
+    if (!this.#search.isOn) return;
+    const hit = this.#search.next(this.#search.at ?? this.#before(this.#here, step), step);
+    if (hit === null) return;
+    this.#search.at = hit;
+    this.#counted();
+    await this.#goToPlace(hit);
+    this.#paintLater();
+  }
+
+  // The first hit may be where the reader is.
+  #before({ k, i }, step) {
+    return { k, i: i - step };
+  }
+
+  #paintLater() {
+    if (this.#painting) return;
+    this.#painting = true;
+    requestAnimationFrame(() => {
+      this.#painting = false;
+      if (this.#view !== null) this.#search.paint(this.#search.isOn ? this.#view.seen() : []);
+    });
+  }
+
+  // ---- keys ------------------------------------------------------------
+
+  #onkeydown = (event) => {
+    if (this.#model === null) return;
+    if (event.key === 'Escape' && event.target === this.#toolbar.input) {
+      this.#toolbar.input.value = '';
+      this.#startSearch();
+      this.scroller.focus({ preventScroll: true });
+      return;
+    }
+    onKey(event, this.#acts);
+  };
+
+  #acts = {
+    search: () => {
+      this.#toolbar.input.focus();
+      this.#toolbar.input.select();
+    },
+    hit: (step) => this.#hit(step),
+    problem: (step) => this.#problem(step),
+    fold: (step) => {
+      const fold = this.#places.fold(this.#here, step);
+      if (fold !== null) this.#goToPlace({ k: fold.k, i: fold.i });
+    },
+    toggle: () => {
+      const { k, i } = this.#here;
+      const fold = this.#model.folds.list.findLast((one) => one.k < k || (one.k === k && one.i <= i));
+      this.#toggle(fold, null);
+    },
+    foldAll: () => {
+      const { folds } = this.#model;
+      this.#foldAll(!folds.list.every((fold) => folds.isFolded(fold)));
+    },
+    time: () => {
+      const at = TIMES.indexOf(this.#columns.time);
+      this.#setColumn('time', TIMES[(at + 1) % TIMES.length]);
+    },
+    wrap: () => this.#setColumn('wrap', !this.#columns.wrap),
+    numbers: () => this.#setColumn('numbers', !this.#columns.numbers),
+    goTo: () => this.#toolbar.openGoTo(),
+    slow: () => this.#toolbar.openSlow(),
+    ends: (step) => this.#ends(step),
+  };
+}

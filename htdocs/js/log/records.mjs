@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// The records of a log, by number, in chunks of CHUNK numbers.
+//
+// Number of a record: 1 + the lines before it that are no pieces. Chunk k has
+// the numbers k * CHUNK + 1 and up. The chunk at the end grows; one that is
+// whole is packed into a Blob, which the browser keeps outside of the heap:
+// what was received once is not asked for again, and can be counted in the end.
+// What was never received is fetched by windows.
+//
+// With no build (all builds at once) numbers only count what came, and nothing
+// is kept.
+
+export const CHUNK = 250;
+// Chunks that are fetched together.
+const FETCH = 16;
+
+const CR = 1;
+const PARTIAL = 2;
+const NOTE = 4;
+const GAP = 8;
+const STDERR = 16;
+
+export class Records {
+  #fetchWindow;
+  #chunks = []; // k -> { blob }, sparse
+  #tail = { k: 0, records: [] };
+  #loads = new Map(); // k of the first -> promise
+  #tailWhole = true; // the tail has all numbers of its chunk
+
+  next = 1; // number of the next record
+  sawGap = false;
+
+  /** @param fetchWindow  ({ first, count } | { last }) -> promise; null: nothing to ask */
+  constructor(fetchWindow) {
+    this.#fetchWindow = fetchWindow;
+  }
+
+  /** The chunk that grows. */
+  get tailChunk() {
+    return this.#tail.k;
+  }
+
+  /**
+   * Begin at the end of what there is. @return id after which a stream goes on
+   */
+  async open(count) {
+    const window = await this.#fetchWindow({ last: count });
+    let { lines } = window;
+    const next = afterLast(lines, window);
+    const k = chunkOf(next);
+    const start = k * CHUNK + 1;
+    let from = Math.min(window.first ?? 1, next);
+    if (from > start && next > start) {
+      const rest = await this.#range(start, from);
+      lines = [...rest, ...lines];
+      from = start;
+    }
+    this.next = next;
+    this.#split(lines.map(recordOf), from, start);
+    this.#tail = { k, records: lines.filter((line) => line.line >= start).map(recordOf) };
+    this.sawGap ||= lines.some((line) => line.gap);
+    return window.after ?? null;
+  }
+
+  /** A record came. @return it, with its number */
+  append(line) {
+    const record = recordOf(line);
+    record.n = this.next;
+    const k = chunkOf(record.n);
+    if (k !== this.#tail.k) {
+      this.#seal();
+      this.#tail = { k, records: [] };
+    }
+    if (!record.partial) this.next += 1;
+    if (record.gap) this.sawGap = true;
+    if (this.#fetchWindow !== null) this.#tail.records.push(record);
+    return record;
+  }
+
+  /** Are these at hand, without asking the server? */
+  has(k) {
+    return k === this.#tail.k ? this.#tailWhole : this.#chunks[k] !== undefined;
+  }
+
+  /** Share of the log that is at hand, of 1. */
+  get share() {
+    let held = 0;
+    for (let k = 0; k <= this.#tail.k; k += 1) if (this.has(k)) held += 1;
+    return held / (this.#tail.k + 1);
+  }
+
+  /** The records of a chunk; rejects if they cannot be fetched. */
+  async chunk(k) {
+    if (k === this.#tail.k) return this.#tail.records;
+    if (this.#chunks[k] === undefined) await this.#load(k);
+    return unpack(await this.#chunks[k].text());
+  }
+
+  #seal() {
+    if (this.#fetchWindow === null) return;
+    this.#chunks[this.#tail.k] = pack(this.#tail.records);
+  }
+
+  // Each chunk that begins at or behind number from and ends before number end.
+  #split(records, from, end) {
+    let k = Math.ceil((from - 1) / CHUNK);
+    let part = [];
+    const put = () => {
+      if (this.#chunks[k] === undefined) this.#chunks[k] = pack(part);
+      k += 1;
+      part = [];
+    };
+    for (const record of records) {
+      const of = chunkOf(record.n);
+      if (of < k || record.n >= end) continue;
+      while (k < of) put();
+      part.push(record);
+    }
+    while ((k + 1) * CHUNK < end) put();
+  }
+
+  #load(k) {
+    const group = Math.floor(k / FETCH) * FETCH;
+    let first = k;
+    while (first > group && this.#chunks[first - 1] === undefined) first -= 1;
+    let end = k + 1;
+    while (end < group + FETCH && end < this.#tail.k && this.#chunks[end] === undefined) end += 1;
+    const running = this.#loads.get(first);
+    if (running !== undefined) return running;
+    const from = first * CHUNK + 1;
+    const load = this.#range(from, end * CHUNK + 1)
+      .then((lines) => this.#split(lines.map(recordOf), from, end * CHUNK + 1))
+      .finally(() => this.#loads.delete(first));
+    this.#loads.set(first, load);
+    return load;
+  }
+
+  // The server may answer with less than was asked for.
+  async #range(first, end) {
+    const lines = [];
+    for (let at = first; at < end;) {
+      const window = await this.#fetchWindow({ first: at, count: end - at });
+      for (const line of window.lines) if (line.line < end) lines.push(line);
+      if (!(window.next > at)) throw new Error(`no line ${at}`);
+      at = window.next;
+    }
+    return lines;
+  }
+}
+
+export const chunkOf = (n) => Math.floor((n - 1) / CHUNK);
+
+// The last line may still be in pieces: its number is then still to come.
+function afterLast(lines, window) {
+  const last = lines.at(-1);
+  if (last === undefined) return window.next ?? 1;
+  return last.partial ? last.line : last.line + 1;
+}
+
+function recordOf(line) {
+  return {
+    n: line.line ?? 0,
+    ms: Date.parse(line.time),
+    text: line.text,
+    stderr: line.stream === 'stderr',
+    partial: line.partial === true,
+    cr: line.cr === true,
+    note: line.note === true,
+    gap: line.gap === true,
+    step: line.step ?? 0,
+    build: line.build ?? 0,
+  };
+}
+
+function pack(records) {
+  const rows = records.map((one) => {
+    const flags = (one.cr ? CR : 0) | (one.partial ? PARTIAL : 0) | (one.note ? NOTE : 0)
+      | (one.gap ? GAP : 0) | (one.stderr ? STDERR : 0);
+    const row = [one.n, one.ms, flags, one.text];
+    if (one.step !== 0) row.push(one.step);
+    return row;
+  });
+  return new Blob([JSON.stringify(rows)]);
+}
+
+function unpack(text) {
+  return JSON.parse(text).map(([n, ms, flags, line, step = 0]) => ({
+    n, ms, text: line, step,
+    stderr: (flags & STDERR) !== 0,
+    partial: (flags & PARTIAL) !== 0,
+    cr: (flags & CR) !== 0,
+    note: (flags & NOTE) !== 0,
+    gap: (flags & GAP) !== 0,
+    build: 0,
+  }));
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// log-lab.mjs - a log in a page of its own, with a server that is none: runs in
+// the browser, as globalThis.lab
+//
+//   lab.make({ records, ended, delayMs, fail })  what the server has: records
+//         is a list, or { count, make(n) } for whole lines made when asked for
+//   lab.open(build, options)  a pane on it
+//   lab.feed(lines)           a stream: lines without id, time and build get them
+import * as words from '/js/log/words.mjs';
+import { LogPane } from '/js/log/pane.mjs';
+
+const START_MS = Date.parse('2026-11-22T10:00:00Z');
+const settings = new Map();
+
+const lab = globalThis.lab = {
+  build: 1,
+  windows: [], // what was asked for
+  events: [],
+  kept: settings,
+  server: { records: [], delayMs: 0, fail: null },
+  pane: null,
+  language: 'en',
+};
+
+const t = (key, values = {}) => {
+  const text = words[lab.language][key];
+  if (text === undefined) throw new Error(`no text ${key}`);
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    if (values[name] === undefined) throw new Error(`no value ${name} for ${key}`);
+    return values[name];
+  });
+};
+
+/** A record as the server sends it: its place gives what it lacks. */
+function whole(record, at) {
+  const ms = record.ms ?? START_MS + at * 10;
+  const id = String(1000 * Math.floor(ms)).slice(0, -6) + String(at).padStart(7, '0');
+  const { ms: _, ...line } = record;
+  return {
+    build: lab.build, id, time: new Date(ms).toISOString(), stream: 'stdout', text: '', ...line,
+  };
+}
+
+lab.make = ({ records = [], delayMs = 0, fail = null, most = 5000 }) => {
+  lab.server = { delayMs, fail, most, ...stored(records) };
+  lab.windows = [];
+};
+
+// count(): lines; range(first, end): records of these numbers.
+function stored(records) {
+  if (!Array.isArray(records)) {
+    return {
+      count: () => records.count,
+      range: (first, end) => Array.from({ length: Math.max(0, end - first) }, (_, i) => ({
+        line: first + i, ...whole(records.make(first + i), first + i),
+      })),
+    };
+  }
+  const all = [];
+  let n = 1;
+  const add = (record) => {
+    all.push({ line: n, ...whole(record, all.length) });
+    if (!record.partial) n += 1;
+  };
+  records.forEach(add);
+  return {
+    add,
+    all,
+    count: () => n - 1,
+    range: (first, end) => all.filter(({ line }) => line >= first && line < end),
+  };
+}
+
+async function fetchWindow(build, asked) {
+  const { server } = lab;
+  lab.windows.push(asked);
+  if (server.delayMs > 0) await new Promise((done) => { setTimeout(done, server.delayMs); });
+  if (server.fail !== null) throw new Error(server.fail);
+  const total = server.count();
+  const count = Math.min(asked.count ?? asked.last, server.most);
+  const first = asked.first ?? Math.max(1, total + 1 - count);
+  const end = Math.max(first, Math.min(first + count, total + 1));
+  // The end of a log may be a line in pieces.
+  const lines = server.range(first, end === total + 1 ? end + 1 : end);
+  return {
+    build, first, next: end, ended: true, after: lines.at(-1)?.id ?? null,
+    // As it comes over the wire.
+    lines: JSON.parse(JSON.stringify(lines)),
+  };
+}
+
+lab.open = async (build = 1, options = {}) => {
+  const element = document.getElementById('log');
+  if (lab.pane === null) {
+    lab.pane = new LogPane(element, {
+      t,
+      fetchWindow,
+      settings: {
+        get: (name, otherwise) => (settings.has(name) ? settings.get(name) : otherwise),
+        set: (name, value) => settings.set(name, value),
+      },
+    });
+    for (const name of ['range', 'follow']) {
+      element.addEventListener(name, ({ detail }) => lab.events.push({ name, ...detail }));
+    }
+  }
+  lab.fed = 0;
+  return lab.pane.open(build, options);
+};
+
+/** Lines of the stream, after what the server has. */
+lab.feed = (lines) => {
+  const from = lab.server.all?.length ?? lab.server.count();
+  for (const line of lines) {
+    lab.pane.take(whole(line, from + lab.fed));
+    lab.fed += 1;
+  }
+};
+
+/** The record of an ended build, as it follows from the records. */
+lab.final = async (records) => {
+  const text = records.map((one) => (one.partial ? one.text : `${one.text}\n`)).join('');
+  const bytes = new TextEncoder().encode(text);
+  const digest = await crypto.subtle.digest('SHA-256', bytes);
+  return {
+    id: lab.build, state: 'succeeded', lines: records.filter((one) => !one.partial).length,
+    bytes: bytes.length,
+    sha256: [...new Uint8Array(digest)].map((b) => b.toString(16).padStart(2, '0')).join(''),
+  };
+};
+
+/** How long frames took, while work runs: counts those over 50 ms. */
+lab.frames = async (work) => {
+  const gaps = [];
+  let last = performance.now();
+  let on = true;
+  const tick = (now) => {
+    gaps.push(now - last);
+    last = now;
+    if (on) requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
+  await work();
+  on = false;
+  return {
+    frames: gaps.length, slow: gaps.filter((ms) => ms > 50).length,
+    longest: Math.round(Math.max(...gaps)),
+  };
+};
+
+/** A stream of count lines at a rate, as messages come: some at a time. */
+lab.burst = async (count, perSecond, make, wait = true) => {
+  const channel = new MessageChannel();
+  const pause = () => new Promise((done) => {
+    channel.port1.onmessage = done;
+    channel.port2.postMessage(null);
+  });
+  const began = performance.now();
+  let sent = 0;
+  while (sent < count) {
+    const due = wait ? Math.min(count, Math.floor((performance.now() - began) * perSecond / 1000))
+      : sent + 100;
+    const lines = [];
+    for (; sent < Math.min(count, due); sent += 1) lines.push(make(sent));
+    lab.feed(lines);
+    await pause();
+  }
+  return performance.now() - began;
+};
