@@ -51,9 +51,12 @@ function stored(records) {
   if (!Array.isArray(records)) {
     return {
       count: () => records.count,
-      range: (first, end) => Array.from({ length: Math.max(0, end - first) }, (_, i) => ({
-        line: first + i, ...whole(records.make(first + i), first + i),
-      })),
+      range: (first, end) => {
+        const length = Math.max(0, Math.min(end, records.count + 1) - first);
+        return Array.from({ length }, (_, i) => ({
+          line: first + i, ...whole(records.make(first + i), first + i),
+        }));
+      },
     };
   }
   const all = [];

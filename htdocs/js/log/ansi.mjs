@@ -25,7 +25,7 @@ export function paint(node, text, colours = '') {
     node.textContent = text;
     return;
   }
-  node.replaceChildren(...new Painter(colours).nodes(text));
+  node.replaceChildren(...painter.nodes(text, colours));
 }
 
 class Painter {
@@ -34,12 +34,10 @@ class Painter {
   #struck = false;
   #spans = 0;
 
-  constructor(colours) {
-    this.#ansi.use_classes = true;
+  nodes(text, colours) {
+    this.#spans = 0;
+    this.#sgr('0');
     for (const part of parts(colours)) this.#sgr(part.sgr);
-  }
-
-  nodes(text) {
     const made = [];
     let into = made;
     for (const part of parts(text)) {
@@ -110,6 +108,8 @@ class Painter {
     }
   }
 }
+
+const painter = new Painter();
 
 const css = (rgb) => `rgb(${rgb.join(' ')})`;
 

@@ -12,6 +12,7 @@ export class Columns {
   #settings;
   #element;
 
+  time = 'off'; // one of TIMES
   startMs = NaN; // what "since the start" counts from
   marked = null; // { first, last }
 
@@ -19,11 +20,6 @@ export class Columns {
     this.#element = element;
     this.#settings = settings;
     this.#show();
-  }
-
-  get time() {
-    const chosen = this.#settings.get('log.time', 'off');
-    return TIMES.includes(chosen) ? chosen : 'off';
   }
 
   get wrap() {
@@ -40,6 +36,8 @@ export class Columns {
   }
 
   #show() {
+    const chosen = this.#settings.get('log.time', 'off');
+    this.time = TIMES.includes(chosen) ? chosen : 'off';
     this.#element.dataset.time = this.time;
     this.#element.classList.toggle('wrap', this.wrap);
     this.#element.classList.toggle('numbers', this.numbers);

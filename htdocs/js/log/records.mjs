@@ -2,10 +2,10 @@
 // The records of a log, by number, in chunks of CHUNK numbers.
 //
 // Number of a record: 1 + the lines before it that are no pieces. Chunk k has
-// the numbers k * CHUNK + 1 and up. The chunk at the end grows; one that is
-// whole is packed into a Blob, which the browser keeps outside of the heap:
-// what was received once is not asked for again, and can be counted in the end.
-// What was never received is fetched by windows.
+// the numbers k * CHUNK + 1 and up. The chunk at the end grows; those that are
+// whole are packed, some at a time, into a Blob, which the browser keeps outside
+// of the heap: what was received once is not asked for again, and can be
+// counted in the end. What was never received is fetched by windows.
 //
 // With no build (all builds at once) numbers only count what came, and nothing
 // is kept.
@@ -13,6 +13,8 @@
 export const CHUNK = 250;
 // Chunks that are fetched together.
 const FETCH = 16;
+// Chunks of one Blob: each Blob is a question to another process.
+const PACK = 16;
 
 const CR = 1;
 const PARTIAL = 2;
@@ -22,7 +24,9 @@ const STDERR = 16;
 
 export class Records {
   #fetchWindow;
-  #chunks = []; // k -> { blob }, sparse
+  #chunks = []; // k -> { pack, at } or { records }, sparse
+  #whole = []; // chunks that are not packed yet
+  #unpacked = null; // the pack that was read last
   #tail = { k: 0, records: [] };
   #loads = new Map(); // k of the first -> promise
   #tailWhole = true; // the tail has all numbers of its chunk
@@ -93,12 +97,30 @@ export class Records {
   async chunk(k) {
     if (k === this.#tail.k) return this.#tail.records;
     if (this.#chunks[k] === undefined) await this.#load(k);
-    return unpack(await this.#chunks[k].text());
+    const { records, pack, at } = this.#chunks[k];
+    if (records !== undefined) return records;
+    if (this.#unpacked?.pack !== pack) {
+      this.#unpacked = { pack, chunks: pack.text().then(JSON.parse) };
+    }
+    return (await this.#unpacked.chunks)[at].map(recordOfRow);
   }
 
   #seal() {
     if (this.#fetchWindow === null) return;
-    this.#chunks[this.#tail.k] = pack(this.#tail.records);
+    this.#put(this.#tail.k, this.#tail.records);
+    if (this.#whole.length >= PACK) this.#pack();
+  }
+
+  #put(k, records) {
+    this.#chunks[k] = { records };
+    this.#whole.push(k);
+  }
+
+  #pack() {
+    const chunks = this.#whole.map((k) => this.#chunks[k].records.map(rowOfRecord));
+    const pack = new Blob([JSON.stringify(chunks)]);
+    this.#whole.forEach((k, at) => { this.#chunks[k] = { pack, at }; });
+    this.#whole = [];
   }
 
   // Each chunk that begins at or behind number from and ends before number end.
@@ -106,7 +128,7 @@ export class Records {
     let k = Math.ceil((from - 1) / CHUNK);
     let part = [];
     const put = () => {
-      if (this.#chunks[k] === undefined) this.#chunks[k] = pack(part);
+      if (this.#chunks[k] === undefined) this.#put(k, part);
       k += 1;
       part = [];
     };
@@ -117,6 +139,7 @@ export class Records {
       part.push(record);
     }
     while ((k + 1) * CHUNK < end) put();
+    if (this.#whole.length > 0) this.#pack();
   }
 
   #load(k) {
@@ -172,25 +195,23 @@ function recordOf(line) {
   };
 }
 
-function pack(records) {
-  const rows = records.map((one) => {
-    const flags = (one.cr ? CR : 0) | (one.partial ? PARTIAL : 0) | (one.note ? NOTE : 0)
-      | (one.gap ? GAP : 0) | (one.stderr ? STDERR : 0);
-    const row = [one.n, one.ms, flags, one.text];
-    if (one.step !== 0) row.push(one.step);
-    return row;
-  });
-  return new Blob([JSON.stringify(rows)]);
+// In a pack a record is a row of values.
+function rowOfRecord(one) {
+  const flags = (one.cr ? CR : 0) | (one.partial ? PARTIAL : 0) | (one.note ? NOTE : 0)
+    | (one.gap ? GAP : 0) | (one.stderr ? STDERR : 0);
+  const row = [one.n, one.ms, flags, one.text];
+  if (one.step !== 0) row.push(one.step);
+  return row;
 }
 
-function unpack(text) {
-  return JSON.parse(text).map(([n, ms, flags, line, step = 0]) => ({
-    n, ms, text: line, step,
+function recordOfRow([n, ms, flags, text, step = 0]) {
+  return {
+    n, ms, text, step,
     stderr: (flags & STDERR) !== 0,
     partial: (flags & PARTIAL) !== 0,
     cr: (flags & CR) !== 0,
     note: (flags & NOTE) !== 0,
     gap: (flags & GAP) !== 0,
     build: 0,
-  }));
+  };
 }

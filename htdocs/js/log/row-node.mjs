@@ -2,12 +2,18 @@
 // A row as an element.
 //
 // What stands beside the text is drawn by log.css from attributes: neither a
-// selection nor the browser's own search takes it for text of the log.
+// selection nor the browser's own search takes it for text of the log. It is
+// padded here, and so plain text in a line: boxes of their own would make the
+// layout of many rows several times slower.
 
 import { paint } from './ansi.mjs';
 import { heatOf, span } from './columns.mjs';
 import { strip } from './escapes.mjs';
 import { shown } from './rows.mjs';
+
+// With a space behind them they are --no and --at in log.css.
+const NUMBER_CHARS = 6;
+const TIME_CHARS = 12;
 
 function make(tag, name) {
   const node = document.createElement(tag);
@@ -44,7 +50,7 @@ export class RowNodes {
     const { node } = row;
     this.#look(row);
     const [no, at] = node.children;
-    const number = row.part > 0 ? '' : String(row.n);
+    const number = (row.part > 0 ? '' : String(row.n)).padStart(NUMBER_CHARS);
     if (no.className === 'no' && no.dataset.n !== number) no.dataset.n = number;
     this.time(row, at);
     const text = node.querySelector(':scope > .text');
@@ -59,8 +65,8 @@ export class RowNodes {
 
   time(row, at = row.node.children[1]) {
     const text = this.#columns.timeOf(row);
-    if (text !== '') at.dataset.t = text;
-    else delete at.dataset.t;
+    if (text !== '') at.dataset.t = text.padStart(TIME_CHARS);
+    else if (at.dataset.t !== undefined) delete at.dataset.t;
   }
 
   mark(row) {
@@ -102,8 +108,10 @@ export class RowNodes {
     classList.toggle('gap', row.gap);
     classList.toggle('problem', row.problem);
     const heat = heatOf(row);
-    if (heat > 0) row.node.dataset.heat = heat;
-    if (heat > 0) row.node.dataset.pause = span(row.pause);
+    if (heat > 0) {
+      row.node.dataset.heat = heat;
+      row.node.dataset.pause = span(row.pause);
+    }
     if (this.#columns.marked !== null) this.mark(row);
   }
 }

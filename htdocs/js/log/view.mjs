@@ -18,7 +18,8 @@ const ROWS_IDLE = 4000;
 const MARGIN_PX = 1500;
 const AT_END_PX = 24;
 // A reader who follows a flood sees its end: what lies further back is not made.
-const BEHIND_CHUNKS = 3;
+const BEHIND_CHUNKS = 2;
+const FEW_ROWS = 100;
 // Browsers lay out no element that is higher than some ten million pixels.
 const ROOM_MAX_PX = 4e6;
 const SETTLE_MS = 60;
@@ -225,8 +226,10 @@ export class View {
     this.#turn += 1;
     this.#empty();
     const { last } = this.#model;
-    let k = last;
-    while (k > this.#model.first && last - k < 2 && this.#model.at(k - 1) !== undefined) k -= 1;
+    // Of the last chunk there may be one row.
+    const few = this.#model.at(last).all.length < FEW_ROWS;
+    const k = few && last > this.#model.first && this.#model.at(last - 1) !== undefined
+      ? last - 1 : last;
     this.#lo = k;
     this.#hi = k - 1;
     while (this.#hi < last) this.#mount(this.#hi + 1, this.#model.at(this.#hi + 1));
