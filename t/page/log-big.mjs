@@ -117,7 +117,7 @@ await run(async ({ page, context, ok, is, until }) => {
   await open(0, 0);
   const grown = [];
   for (let part = 0; part < 4; part += 1) {
-    await page.evaluate(([from, count]) => lab.burst(count, 0, (n) => lab.line(from + n + 1), false),
+    await page.evaluate(([from, count]) => lab.burst(count, 0, (n) => lab.line(from + n + 1)),
       [part * LIVE / 4, LIVE / 4]);
     await drawn(page);
     grown.push(await heap());

@@ -187,7 +187,7 @@ export class LogPane {
     this.scroller.append(this.omitted, this.empty);
     this.newest = node('button', {
       class: 'log-newest', type: 'button', hidden: '', onclick: () => this.#ends(-1),
-    });
+    }, t('log.newest'));
     this.loading = node('p', { class: 'log-loading', hidden: '' }, t('log.loading'));
     this.failure = node('div', { class: 'log-failure', role: 'alert', hidden: '' });
     this.#element.dataset.follow = 'on';
