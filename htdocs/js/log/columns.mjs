@@ -5,6 +5,8 @@ const two = (n) => String(n).padStart(2, '0');
 
 export const TIMES = ['off', 'clock', 'start', 'delta'];
 
+const DIGITS_LEAST = 3;
+
 // A mark from these pauses on: thin, thicker, thickest.
 const HEAT_MS = [1000, 5000, 30000];
 
@@ -15,10 +17,12 @@ export class Columns {
   time = 'off'; // one of TIMES
   startMs = NaN; // what "since the start" counts from
   marked = null; // { first, last }
+  digits = DIGITS_LEAST; // of a number
 
   constructor(element, settings) {
     this.#element = element;
     this.#settings = settings;
+    element.style.setProperty('--digits', this.digits);
     this.#show();
   }
 
@@ -28,6 +32,15 @@ export class Columns {
 
   get numbers() {
     return this.#settings.get('log.numbers', true) !== false;
+  }
+
+  /** Room for this number. @return is it different? */
+  fit(number) {
+    const digits = Math.max(DIGITS_LEAST, String(number).length);
+    if (digits === this.digits) return false;
+    this.digits = digits;
+    this.#element.style.setProperty('--digits', digits);
+    return true;
   }
 
   set(name, value) {

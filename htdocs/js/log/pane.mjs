@@ -248,6 +248,9 @@ export class LogPane {
 
   #drew() {
     this.#showEmpty();
+    if (this.#columns.fit(this.#model.next)) {
+      for (const row of this.#view.rows()) this.#nodes.number(row);
+    }
     if (this.#search.isOn) {
       this.#search.grown();
       this.#counted();
@@ -261,8 +264,8 @@ export class LogPane {
   }
 
   #followed(on) {
-    const { unseen } = this.#view;
-    this.newest.hidden = on;
+    const { unseen, isAtEnd } = this.#view;
+    this.newest.hidden = on || (unseen === 0 && isAtEnd);
     const key = unseen === 1 ? 'log.new.one' : 'log.new';
     const text = unseen > 0 ? this.#t(key, { n: unseen }) : this.#t('log.newest');
     if (this.newest.textContent !== text) this.newest.textContent = text;

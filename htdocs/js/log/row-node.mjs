@@ -11,8 +11,7 @@ import { heatOf, span } from './columns.mjs';
 import { strip } from './escapes.mjs';
 import { shown } from './rows.mjs';
 
-// With a space behind them they are --no and --at in log.css.
-const NUMBER_CHARS = 6;
+// With two spaces behind it, --at in log.css.
 const TIME_CHARS = 12;
 
 function make(tag, name) {
@@ -49,10 +48,8 @@ export class RowNodes {
   fill(row) {
     const { node } = row;
     this.#look(row);
-    const [no, at] = node.children;
-    const number = (row.part > 0 ? '' : String(row.n)).padStart(NUMBER_CHARS);
-    if (no.className === 'no' && no.dataset.n !== number) no.dataset.n = number;
-    this.time(row, at);
+    this.number(row);
+    this.time(row);
     const text = node.querySelector(':scope > .text');
     paint(text, shown(row), row.colours);
     if (row.full && row.cut > 0) {
@@ -63,7 +60,15 @@ export class RowNodes {
     if (row.mark?.type === 'open') this.head(row);
   }
 
-  time(row, at = row.node.children[1]) {
+  number(row) {
+    const no = row.node.firstElementChild;
+    if (no.className !== 'no') return;
+    const text = (row.part > 0 ? '' : String(row.n)).padStart(this.#columns.digits);
+    if (no.dataset.n !== text) no.dataset.n = text;
+  }
+
+  time(row) {
+    const at = row.node.children[1];
     const text = this.#columns.timeOf(row);
     if (text !== '') at.dataset.t = text.padStart(TIME_CHARS);
     else if (at.dataset.t !== undefined) delete at.dataset.t;

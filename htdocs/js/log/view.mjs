@@ -97,8 +97,9 @@ export class View {
     return this.#following || this.#model === null ? 0 : this.#model.next - this.#unseenFrom;
   }
 
-  get rowCount() {
-    return this.#count;
+  get isAtEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return this.#hi === this.#model?.last && scrollHeight - scrollTop - clientHeight < AT_END_PX;
   }
 
   /** The model has more. */
