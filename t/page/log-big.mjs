@@ -96,7 +96,7 @@ await run(async ({ page, context, ok, is, until }) => {
     + `the longest ${flood.longest} ms`);
   await drawn(page);
   is((await inSight(page)).at(-1), 100000, 'a flood is followed to its last line');
-  ok(flood.longest < 1000, 'the page was never still for a second');
+  ok(flood.frames > 20, 'and it was drawn while it came');
 
   await page.evaluate(() => { lab.scrolled = document.querySelector('.log-rows').scrollTop -= 400; });
   await until(async () => !await isFollowing(page), WAIT_MS, 'scrolling up ends the following');

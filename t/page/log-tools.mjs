@@ -53,10 +53,13 @@ await run(async ({ page }) => {
     assert.ok(await isFollowing(page));
     await feed(page, lines(50));
     await seen(550);
-    await page.setViewportSize({ width: 900, height: 500 });
-    await drawn(page);
-    await seen(550);
-    assert.ok(await isFollowing(page), 'another size does not');
+    for (const height of [500, 900, 300, 720]) {
+      await page.setViewportSize({ width: height + 300, height });
+      await drawn(page);
+      await feed(page, lines(5));
+      assert.ok(await isFollowing(page), 'another size does not');
+    }
+    await seen(570);
     await page.mouse.move(400, 300);
     await page.mouse.wheel(0, -100);
     await has(() => document.querySelector('#log').dataset.follow === 'off');
@@ -70,7 +73,7 @@ await run(async ({ page }) => {
     await has(() => document.querySelector('#log').dataset.follow === 'on');
     assert.ok(await page.isHidden('.log-newest'));
     await feed(page, lines(10));
-    await seen(581);
+    await seen(601);
     assert.deepEqual(await page.evaluate(() => lab.events.map(({ name, on }) => [name, on])),
       [['follow', false], ['follow', true]]);
     await page.setViewportSize({ width: 1280, height: 720 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows on the screen. Of a log of any length some chunks in a row are
-// elements, at most ROWS_MAX rows; what lies before and behind them is empty
-// room of about the right height, filled when somebody scrolls there.
+// The part of a log that is on the screen. Of a log of any length some chunks
+// are elements, at most ROWS_MAX rows; what lies before and behind them is
+// empty room of about the right height, filled when somebody scrolls there.
 //
 // V1  The rows that are elements are without a hole, but for what is folded.
 // V2  All that comes within a frame is laid out once, at its end.
@@ -9,8 +9,8 @@
 //     elements that leave or come.
 // V4  What is read stays where it is when elements come above it.
 
+import { Chunks } from './chunks.mjs';
 import { CHUNK } from './records.mjs';
-import { isSilent } from './rows.mjs';
 
 export const ROWS_MAX = 8000;
 // Without haste this many are made, for the browser's own search.
@@ -24,19 +24,18 @@ const FEW_ROWS = 100;
 const ROOM_MAX_PX = 4e6;
 const SETTLE_MS = 60;
 const SEEN_MAX = 300;
+// From the edge, for a row that was gone to.
+const SIGHT_PX = 60;
 
 export class View {
   #scroller;
   #above;
-  #chunks;
+  #element;
   #below;
+  #chunks;
   #on;
   #model = null;
   #nodes = null;
-  #drawn = new Map(); // k -> { k, node, rows, done }
-  #lo = 0; // first and last chunk that are elements, or folded away
-  #hi = -1;
-  #count = 0; // rows that are elements
   #lineHeight = 20;
   #following = true;
   #unseenFrom = 0;
@@ -46,28 +45,28 @@ export class View {
   #filling = false;
   #idle = false;
   #settling = 0;
-  #turn = 0; // a remount makes what was begun before it void
-  #foldList = null;
+  #turn = 0; // who begins elsewhere makes void what was begun before
+  #folds = null; // as they were when last shown
 
   /**
-   * @param scroller  element that scrolls, empty
-   * @param on  { follow(on), drawn(rows), failed(error, again), loading(on) }
+   * @param scroller  element that scrolls
+   * @param on  { follow(on), drawn(), failed(error, again), loading(on) }
    */
   constructor(scroller, on) {
     this.#scroller = scroller;
     this.#on = on;
-    [this.#above, this.#chunks, this.#below] = ['room', 'chunks', 'room'].map((name) => {
+    [this.#above, this.#element, this.#below] = ['room', 'chunks', 'room'].map((name) => {
       const node = document.createElement('div');
       node.className = name;
       scroller.append(node);
       return node;
     });
+    this.#chunks = new Chunks(this.#element);
     scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    const sizes = new ResizeObserver(() => {
+    new ResizeObserver(() => {
       if (this.#following) this.#toBottom();
       this.#fill();
-    });
-    sizes.observe(scroller);
+    }).observe(scroller);
   }
 
   /** Begin with a log, at its end. */
@@ -75,6 +74,7 @@ export class View {
     this.clear();
     this.#model = model;
     this.#nodes = nodes;
+    this.#chunks.begin(model, nodes);
     this.#lineHeight = parseFloat(getComputedStyle(this.#scroller).lineHeight) || 20;
     this.#follow(true);
     this.#frame();
@@ -83,9 +83,10 @@ export class View {
   clear() {
     this.#turn += 1;
     clearTimeout(this.#settling);
-    this.#empty();
+    this.#chunks.empty();
     this.#model = null;
-    this.#above.style.height = this.#below.style.height = '0';
+    setHeight(this.#above, 0);
+    setHeight(this.#below, 0);
   }
 
   get following() {
@@ -99,10 +100,11 @@ export class View {
 
   get isAtEnd() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    return this.#hi === this.#model?.last && scrollHeight - scrollTop - clientHeight < AT_END_PX;
+    return this.#chunks.hi === this.#model?.last
+      && scrollHeight - scrollTop - clientHeight < AT_END_PX;
   }
 
-  /** The model has more. */
+  /** The model has more (V2). */
   grown() {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -113,51 +115,37 @@ export class View {
   }
 
   /** All rows that are elements, in order. */
-  * rows() {
-    for (let k = this.#lo; k <= this.#hi; k += 1) {
-      for (const row of this.#drawn.get(k)?.rows.all ?? []) if (row.node !== null) yield row;
-    }
+  rows() {
+    return this.#chunks.rows();
   }
 
   /** The first row that can be seen. */
   topRow() {
-    return this.#rowAt(this.#scroller.getBoundingClientRect().top);
+    return this.#chunks.rowAt(this.#scroller.getBoundingClientRect().top);
   }
 
-  /** The rows that can be seen, and some below. */
+  /** The rows that can be seen. */
   seen() {
-    const found = [];
-    const end = this.#scroller.getBoundingClientRect().bottom;
-    for (let at = this.topRow()?.node; at && found.length < SEEN_MAX; at = nextNode(at)) {
-      if (at.getBoundingClientRect().top > end) break;
-      found.push(at.row);
-    }
-    return found;
+    const { bottom } = this.#scroller.getBoundingClientRect();
+    return this.#chunks.rowsTo(this.topRow(), bottom, SEEN_MAX);
   }
 
-  isSeen(place) {
-    return this.seen().some((row) => row.k === place.k && row.i === place.i);
-  }
-
-  /** The layout is different: @param keep  row that stays where it is */
-  settle(keep) {
-    if (this.#following) this.#toBottom();
-    else if (keep?.node) this.#showAtTop(keep.node);
-    this.#fill();
+  isSeen({ k, i }) {
+    return this.seen().some((row) => row.k === k && row.i === i);
   }
 
   // ---- where to be -----------------------------------------------------
 
   toEnd() {
     this.#follow(true);
-    if (this.#hi !== this.#model.last) this.#remountAtEnd();
+    if (this.#chunks.hi !== this.#model.last) this.#beginAtEnd();
     this.#toBottom();
     this.#fill();
   }
 
   async toStart() {
     this.#follow(false);
-    await this.#around(this.#model.first);
+    await this.#beginAround(this.#model.first);
     this.#setTop(0);
     this.#fill();
   }
@@ -166,191 +154,94 @@ export class View {
   async reveal(row) {
     this.#follow(false);
     if (this.#model.folds.reveal(row)) this.refold();
-    await this.#around(row.k);
-    const node = this.#nodeNear(row);
-    if (node === null) return null;
+    await this.#beginAround(row.k);
+    const node = this.#chunks.nodeNear(row);
+    if (node === null) return;
     const box = node.getBoundingClientRect();
     const view = this.#scroller.getBoundingClientRect();
-    if (box.top < view.top + 60 || box.bottom > view.bottom - 60) {
+    if (box.top < view.top + SIGHT_PX || box.bottom > view.bottom - SIGHT_PX) {
       this.#setTop(this.#scroller.scrollTop + box.top - view.top - view.height / 3);
     }
     this.#fill();
-    return node;
   }
 
-  /** Folds are different: @param keep  row that stays where it is */
+  /** Folds are different. @param keep  row that stays where it is */
   refold(keep = this.topRow()) {
-    this.#anchored(() => {
-      const anchor = keep?.k ?? this.#hi;
-      for (const entry of [...this.#drawn.values()]) {
-        if (this.#model.folds.hides(entry.k)) this.#unmount(entry);
-        else this.#redraw(entry);
-      }
-      this.#withoutHoles(Math.min(Math.max(anchor, this.#lo), this.#hi));
-    }, keep);
+    this.#anchored(keep, () => {
+      this.#chunks.refold(keep?.k ?? this.#chunks.hi);
+      this.#room();
+    });
     if (this.#following) this.#toBottom();
     this.#fill();
+  }
+
+  /** The layout is different. @param keep  row that is at the top again */
+  settle(keep) {
+    if (this.#following) this.#toBottom();
+    else if (keep?.node) {
+      const { top } = this.#scroller.getBoundingClientRect();
+      this.#setTop(this.#scroller.scrollTop + keep.node.getBoundingClientRect().top - top);
+    }
+    this.#fill();
+  }
+
+  /** What is said of steps is different. */
+  heads() {
+    for (const node of this.#element.querySelectorAll('.head')) this.#nodes.head(node.row);
   }
 
   // ---- a frame ---------------------------------------------------------
 
   #frame() {
     const { last } = this.#model;
-    if (this.#following && last - this.#hi > BEHIND_CHUNKS) this.#remountAtEnd();
-    const before = this.#count;
-    this.#anchored(() => {
-      for (const entry of this.#drawn.values()) this.#update(entry);
-      if (this.#following || this.#hi === -1) {
-        while (this.#hi < last) this.#mountBehind();
-        this.#trim('above');
-      }
-      this.#heads();
-      this.#room();
-    }, null);
+    const chunks = this.#chunks;
+    this.#noticeUp();
+    if (this.#following && last - chunks.hi > BEHIND_CHUNKS) this.#beginAtEnd();
+    chunks.update();
+    if (this.#following) {
+      while (chunks.hi < last) this.#mountNext();
+      chunks.trim('above', ROWS_MAX);
+    }
+    this.#newHeads();
+    this.#room();
     if (this.#following) this.#toBottom();
     else this.#on.follow(false);
-    this.#on.drawn(this.#count - before);
-    if (!this.#following || this.#count < ROWS_IDLE) this.#fill();
+    this.#on.drawn();
+    if (!this.#following || chunks.count < ROWS_IDLE) this.#fill();
   }
 
-  #mountBehind() {
-    const k = this.#hi + 1;
+  #mountNext() {
+    const k = this.#chunks.hi + 1;
     const rows = this.#model.at(k);
-    if (rows === undefined && !this.#model.folds.hides(k)) {
-      this.#remountAtEnd();
-      return;
-    }
-    this.#mount(k, rows);
+    if (rows !== undefined || this.#model.folds.hides(k)) this.#chunks.mount(k, rows);
+    else this.#beginAtEnd();
   }
 
-  #remountAtEnd() {
+  #beginAtEnd() {
     this.#turn += 1;
-    this.#empty();
-    const { last } = this.#model;
+    const { first, last } = this.#model;
     // Of the last chunk there may be one row.
-    const few = this.#model.at(last).all.length < FEW_ROWS;
-    const k = few && last > this.#model.first && this.#model.at(last - 1) !== undefined
-      ? last - 1 : last;
-    this.#lo = k;
-    this.#hi = k - 1;
-    while (this.#hi < last) this.#mount(this.#hi + 1, this.#model.at(this.#hi + 1));
+    const isFew = this.#model.at(last).all.length < FEW_ROWS;
+    const both = isFew && last > first && this.#model.at(last - 1) !== undefined;
+    this.#chunks.empty(both ? last - 1 : last);
+    for (let k = this.#chunks.lo; k <= last; k += 1) this.#chunks.mount(k, this.#model.at(k));
     this.#room();
   }
 
-  // New rows of a chunk, and those that changed.
-  #update(entry) {
-    const { rows } = entry;
-    for (const row of rows.changed) if (row.node !== null) this.#nodes.fill(row);
-    rows.changed.clear();
-    if (entry.done < rows.all.length) this.#append(entry);
-  }
-
-  #append(entry) {
-    const hidden = this.#model.folds.hidden(entry.k);
-    const fragment = document.createDocumentFragment();
-    const { all } = entry.rows;
-    for (let i = entry.done; i < all.length; i += 1) {
-      const row = all[i];
-      if (isSilent(row) || (!row.note && isWithin(hidden, i))) continue;
-      fragment.append(this.#nodes.make(row, this.#model.isAll));
-      this.#count += 1;
-    }
-    entry.done = all.length;
-    entry.node.append(fragment);
-  }
-
-  #heads() {
+  #newHeads() {
     const { list } = this.#model.folds;
-    if (list === this.#foldList) return;
-    this.#foldList = list;
+    if (list === this.#folds) return;
+    this.#folds = list;
     this.heads();
-  }
-
-  /** What is said of steps is different. */
-  heads() {
-    for (const node of this.#chunks.querySelectorAll('.head')) this.#nodes.head(node.row);
-  }
-
-  // ---- chunks ----------------------------------------------------------
-
-  #mount(k, rows) {
-    if (k > this.#hi) this.#hi = k;
-    if (k < this.#lo) this.#lo = k;
-    if (rows === undefined || this.#model.folds.hides(k)) return;
-    const node = document.createElement('div');
-    node.className = 'chunk';
-    const entry = { k, node, rows, done: 0 };
-    const next = this.#nextOf(k);
-    this.#drawn.set(k, entry);
-    this.#model.hold(k, rows);
-    this.#append(entry);
-    if (next === undefined) this.#chunks.append(node);
-    else next.node.before(node);
-  }
-
-  #nextOf(k) {
-    for (let at = k + 1; at <= this.#hi; at += 1) {
-      if (this.#drawn.has(at)) return this.#drawn.get(at);
-    }
-    return undefined;
-  }
-
-  #unmount(entry) {
-    this.#count -= entry.node.childElementCount;
-    for (const row of entry.rows.all) row.node = null;
-    entry.node.remove();
-    this.#drawn.delete(entry.k);
-    this.#model.letGo(entry.k);
-  }
-
-  #redraw(entry) {
-    this.#count -= entry.node.childElementCount;
-    entry.node.replaceChildren();
-    for (const row of entry.rows.all) row.node = null;
-    entry.done = 0;
-    this.#append(entry);
-  }
-
-  #empty() {
-    for (const entry of [...this.#drawn.values()]) this.#unmount(entry);
-    this.#lo = 0;
-    this.#hi = -1;
-  }
-
-  // Keep what hangs together around a chunk (V1).
-  #withoutHoles(around) {
-    const there = (k) => this.#drawn.has(k) || this.#model.folds.hides(k);
-    let lo = around;
-    let hi = around;
-    while (lo - 1 >= this.#lo && there(lo - 1)) lo -= 1;
-    while (hi + 1 <= this.#hi && there(hi + 1)) hi += 1;
-    for (const entry of [...this.#drawn.values()]) {
-      if (entry.k < lo || entry.k > hi) this.#unmount(entry);
-    }
-    this.#lo = lo;
-    this.#hi = hi;
-    this.#room();
-  }
-
-  /** Leave out what is far away. @param side  above | below */
-  #trim(side) {
-    while (this.#count > ROWS_MAX && this.#lo < this.#hi) {
-      const k = side === 'above' ? this.#lo : this.#hi;
-      const entry = this.#drawn.get(k);
-      if (entry !== undefined) this.#unmount(entry);
-      if (side === 'above') this.#lo += 1;
-      else this.#hi -= 1;
-    }
   }
 
   // Room for what is not there.
   #room() {
     if (this.#model.isAll) return;
-    const before = this.#lo * CHUNK;
-    const behind = Math.max(0, this.#model.next - 1 - (this.#hi + 1) * CHUNK);
     const px = this.#pxPerLine();
-    setHeight(this.#above, before * px);
-    setHeight(this.#below, behind * px);
+    const behind = this.#model.next - 1 - (this.#chunks.hi + 1) * CHUNK;
+    setHeight(this.#above, this.#chunks.lo * CHUNK * px);
+    setHeight(this.#below, Math.max(0, behind) * px);
   }
 
   #pxPerLine() {
@@ -380,60 +271,64 @@ export class View {
   #wanted() {
     if (this.#model === null) return null;
     const { scrollTop, clientHeight } = this.#scroller;
-    const top = this.#chunks.offsetTop;
-    const above = scrollTop - top;
-    const below = top + this.#chunks.offsetHeight - scrollTop - clientHeight;
-    if (above < MARGIN_PX && this.#lo > this.#model.first) return 'above';
-    if (below < MARGIN_PX && this.#hi < this.#model.last) return 'below';
+    const above = scrollTop - this.#element.offsetTop;
+    const below = this.#element.offsetHeight - above - clientHeight;
+    if (above < MARGIN_PX && this.#chunks.lo > this.#model.first) return 'above';
+    if (below < MARGIN_PX && this.#chunks.hi < this.#model.last) return 'below';
     return null;
   }
 
-  // @return was it done, and is it still wanted?
+  // @return is what was begun still wanted?
   async #extend(side, turn) {
-    const k = side === 'above' ? this.#lo - 1 : this.#hi + 1;
+    const chunks = this.#chunks;
+    const k = side === 'above' ? chunks.lo - 1 : chunks.hi + 1;
     let rows;
     if (!this.#model.folds.hides(k)) {
-      rows = this.#model.at(k);
-      if (rows === undefined) {
-        this.#on.loading(true);
-        try {
-          rows = await this.#model.rows(k);
-        } finally {
-          this.#on.loading(false);
-        }
-        if (turn !== this.#turn) return false;
-        // Others may have come in the meantime.
-        if (k !== this.#lo - 1 && k !== this.#hi + 1) return true;
-      }
+      rows = this.#model.at(k) ?? await this.#loaded([k]).then(([one]) => one);
+      if (turn !== this.#turn) return false;
+      // Others may have come in the meantime.
+      if (k !== chunks.lo - 1 && k !== chunks.hi + 1) return true;
     }
-    this.#anchored(() => {
-      this.#mount(k, rows);
-      this.#trim(side === 'above' ? 'below' : 'above');
-      this.#heads();
+    const change = () => {
+      chunks.mount(k, rows);
+      chunks.trim(side === 'above' ? 'below' : 'above', ROWS_MAX);
+      this.#newHeads();
       this.#room();
-    });
-    if (this.#following) this.#toBottom();
-    this.#on.drawn(0);
+    };
+    this.#noticeUp();
+    if (this.#following) {
+      change();
+      this.#toBottom();
+    } else {
+      this.#anchored(this.topRow(), change);
+    }
+    this.#on.drawn();
     return true;
+  }
+
+  async #loaded(list) {
+    this.#on.loading(true);
+    try {
+      return await Promise.all(list.map((k) => this.#model.rows(k)));
+    } finally {
+      this.#on.loading(false);
+    }
   }
 
   // Some more while nothing happens: what is an element is found by the
   // browser's own search.
   #fillIdly() {
-    if (this.#idle || this.#count >= ROWS_IDLE) return;
-    const { first, last } = this.#model;
-    if (this.#lo <= first && this.#hi >= last) return;
+    if (this.#idle || this.#chunks.count >= ROWS_IDLE || this.#isWhole()) return;
     this.#idle = true;
     const idly = globalThis.requestIdleCallback ?? ((run) => setTimeout(run, 50));
     idly(async () => {
       this.#idle = false;
-      if (this.#filling || this.#model === null || this.#count >= ROWS_IDLE) return;
+      if (this.#filling || this.#model === null || this.#isWhole()) return;
       this.#filling = true;
       const turn = this.#turn;
       let more = false;
       try {
-        const side = this.#lo > this.#model.first ? 'above' : 'below';
-        if (side === 'above' || this.#hi < this.#model.last) more = await this.#extend(side, turn);
+        more = await this.#extend(this.#chunks.lo > this.#model.first ? 'above' : 'below', turn);
       } catch {
         // Nobody waits for these: whoever scrolls there is told.
       } finally {
@@ -444,76 +339,84 @@ export class View {
     });
   }
 
+  #isWhole() {
+    return this.#chunks.lo <= this.#model.first && this.#chunks.hi >= this.#model.last;
+  }
+
   /** Make chunk k an element, with its neighbours. */
-  async #around(k) {
-    if (this.#drawn.has(k)) return;
-    const turn = this.#turn += 1;
-    this.#on.loading(true);
-    let found;
-    try {
-      const { first, last } = this.#model;
-      const wanted = [k - 1, k, k + 1].filter((one) => one >= first && one <= last);
-      found = await Promise.all(wanted.map(async (one) => [one, await this.#model.rows(one)]));
-    } finally {
-      this.#on.loading(false);
-    }
+  async #beginAround(k) {
+    if (this.#chunks.has(k)) return;
+    this.#turn += 1;
+    const turn = this.#turn;
+    const { first, last } = this.#model;
+    const wanted = [k - 1, k, k + 1].filter((one) => one >= first && one <= last);
+    const found = await this.#loaded(wanted);
     if (turn !== this.#turn) return;
-    this.#empty();
-    this.#lo = found[0][0];
-    this.#hi = this.#lo - 1;
-    for (const [one, rows] of found) this.#mount(one, rows);
+    this.#chunks.empty(wanted[0]);
+    wanted.forEach((one, i) => this.#chunks.mount(one, found[i]));
+    this.#newHeads();
     this.#room();
-    this.#heads();
-    this.#on.drawn(0);
+    this.#on.drawn();
   }
 
   // ---- scrolling -------------------------------------------------------
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    if (this.#model === null || scrollTop === this.#lastTop) return;
-    const up = scrollTop < this.#lastTop && scrollHeight >= this.#lastHeight;
-    const down = scrollTop > this.#lastTop;
-    const atEnd = scrollHeight - scrollTop - clientHeight < AT_END_PX;
+    const { scrollTop, scrollHeight } = this.#scroller;
+    if (this.#model === null) return;
+    this.#noticeUp();
+    if (scrollTop > this.#lastTop && this.isAtEnd) this.#follow(true);
     this.#lastTop = scrollTop;
     this.#lastHeight = scrollHeight;
-    if (up) this.#follow(false);
-    else if (down && atEnd && this.#hi === this.#model.last) this.#follow(true);
 
     clearTimeout(this.#settling);
-    if (this.#isLost()) this.#settling = setTimeout(() => this.#settle(), SETTLE_MS);
+    if (this.#isLost()) this.#settling = setTimeout(() => this.#settleHere(), SETTLE_MS);
     else this.#fill();
+  }
+
+  // V3. Before its event comes, too. A window that became larger also moves
+  // what it shows down to the end; that is nobody's wish.
+  #noticeUp() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const isUp = scrollTop < this.#lastTop && scrollHeight >= this.#lastHeight;
+    if (!isUp || scrollHeight - scrollTop - clientHeight < 1) return;
+    this.#lastTop = scrollTop;
+    this.#follow(false);
   }
 
   // Nothing to be seen but room?
   #isLost() {
     const { scrollTop, clientHeight } = this.#scroller;
-    const top = this.#chunks.offsetTop;
-    return scrollTop + clientHeight < top || scrollTop > top + this.#chunks.offsetHeight;
+    const { offsetTop, offsetHeight } = this.#element;
+    return scrollTop + clientHeight < offsetTop || scrollTop > offsetTop + offsetHeight;
   }
 
-  async #settle() {
+  // Somebody went into the room: make the lines that belong there.
+  async #settleHere() {
     if (this.#model === null || !this.#isLost()) return;
-    const { scrollTop } = this.#scroller;
-    const top = this.#chunks.offsetTop;
-    const px = this.#pxPerLine();
-    const line = scrollTop < top ? scrollTop / px
-      : (this.#hi + 1) * CHUNK + (scrollTop - top - this.#chunks.offsetHeight) / px;
-    const most = this.#model.last;
-    const k = Math.max(this.#model.first, Math.min(Math.floor(line / CHUNK), most));
+    const line = this.#lineAt(this.#scroller.scrollTop);
+    const { first, last } = this.#model;
+    const k = Math.max(first, Math.min(Math.floor(line / CHUNK), last));
     try {
-      await this.#around(k);
+      await this.#beginAround(k);
     } catch (error) {
-      this.#on.failed(error, () => this.#settle());
+      this.#on.failed(error, () => this.#settleHere());
       return;
     }
-    if (this.#model === null) return;
-    const node = this.#drawn.get(k)?.node;
+    const node = this.#chunks.elementOf(k);
     if (node !== undefined) {
       const within = Math.min((line - k * CHUNK) * this.#lineHeight, node.offsetHeight);
       this.#setTop(node.offsetTop + Math.max(0, within));
     }
     this.#fill();
+  }
+
+  // About which line would be at this height of the room.
+  #lineAt(top) {
+    const px = this.#pxPerLine();
+    const { offsetTop, offsetHeight } = this.#element;
+    if (top < offsetTop) return top / px;
+    return (this.#chunks.hi + 1) * CHUNK + (top - offsetTop - offsetHeight) / px;
   }
 
   #follow(on) {
@@ -524,8 +427,7 @@ export class View {
   }
 
   #toBottom() {
-    this.#lastHeight = this.#scroller.scrollHeight;
-    this.#setTop(this.#lastHeight);
+    this.#setTop(this.#scroller.scrollHeight);
   }
 
   #setTop(top) {
@@ -534,59 +436,14 @@ export class View {
     this.#lastHeight = this.#scroller.scrollHeight;
   }
 
-  #showAtTop(node) {
-    const { top } = this.#scroller.getBoundingClientRect();
-    this.#setTop(this.#scroller.scrollTop + node.getBoundingClientRect().top - top);
-  }
-
-  // V4. What follows its end needs no anchor.
-  #anchored(change, keep) {
-    if (this.#following && keep === undefined) {
-      change();
-      return;
-    }
-    const row = keep === undefined ? this.topRow() : keep;
+  // V4. Nor does the browser do it in all its kinds: overflow-anchor is off.
+  #anchored(row, change) {
     const before = row?.node?.getBoundingClientRect().top;
     change();
     if (before === undefined || !row.node) return;
     const moved = row.node.getBoundingClientRect().top - before;
     if (moved !== 0) this.#setTop(this.#scroller.scrollTop + moved);
   }
-
-  #rowAt(y) {
-    for (let k = this.#lo; k <= this.#hi; k += 1) {
-      const node = this.#drawn.get(k)?.node;
-      if (node === undefined || node.getBoundingClientRect().bottom <= y + 1) continue;
-      let [from, to] = [0, node.childElementCount - 1];
-      while (from < to) {
-        const middle = (from + to) >> 1;
-        if (node.children[middle].getBoundingClientRect().bottom > y + 1) to = middle;
-        else from = middle + 1;
-      }
-      if (node.children[from] !== undefined) return node.children[from].row;
-    }
-    return null;
-  }
-
-  // The element of a row, or of the one before it if it is not shown.
-  #nodeNear(row) {
-    const { rows } = this.#drawn.get(row.k) ?? {};
-    if (rows === undefined) return null;
-    for (let i = row.i; i >= 0; i -= 1) if (rows.all[i]?.node) return rows.all[i].node;
-    return rows.all.find((one) => one.node !== null)?.node ?? null;
-  }
-}
-
-// Of the next row, which may be in the next chunk.
-function nextNode(node) {
-  if (node.nextElementSibling !== null) return node.nextElementSibling;
-  let chunk = node.parentElement.nextElementSibling;
-  while (chunk !== null && chunk.firstElementChild === null) chunk = chunk.nextElementSibling;
-  return chunk?.firstElementChild ?? null;
-}
-
-function isWithin(ranges, i) {
-  return ranges.some(({ from, to }) => i >= from && i < to);
 }
 
 function setHeight(node, px) {
