@@ -301,7 +301,8 @@ await run(async ({ page }) => {
     await page.keyboard.press(']');
     await seen(302);
     await page.keyboard.press('o');
-    await has(() => document.querySelectorAll('.fold')[1].ariaExpanded === 'false');
+    await has(() => [...document.querySelectorAll('.head')].some((one) => one.row.n === 302
+      && one.querySelector('.fold').ariaExpanded === 'false'));
     await page.keyboard.press('O');
     await has(() => document.querySelectorAll('.row').length === 2);
     await page.keyboard.press('O');

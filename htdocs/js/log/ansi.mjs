@@ -62,7 +62,7 @@ class Painter {
 
   // 38:2::R:G:B is 38;2;R;G;B; 4:3, an underline that is wavy, is an underline.
   #sgr(parameters) {
-    const plain = parameters
+    const plain = !parameters.includes(':') ? parameters : parameters
       .replace(/([34]8):2:(?:\d*:)?(\d+):(\d+):(\d+)/g, '$1;2;$2;$3;$4')
       .replace(/([34]8):5:(\d+)/g, '$1;5;$2')
       .replace(/:\d*/g, '');

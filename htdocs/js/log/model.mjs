@@ -9,8 +9,10 @@ import { Rows } from './rows.mjs';
 
 // Chunks behind the end that stay put together, so that a frame that comes
 // late still has them.
-const RECENT = 6;
+const RECENT = 12;
 const PAUSES = 10;
+// What is shorter is no pause.
+const PAUSE_MS = 100;
 // How long a search may keep the page from drawing.
 const SLICE_MS = 12;
 
@@ -61,6 +63,9 @@ export class Model {
     this.#rows = new Map([[this.last, rows]]);
     rows.changed.clear();
     this.folds.take(this.last, rows.all);
+    // The last chunk may be one row: what is shown first is at hand.
+    const before = this.last - 1;
+    if (before >= 0) this.#rows.set(before, await this.rows(before));
     return after;
   }
 
@@ -148,7 +153,7 @@ export class Model {
       if (sum === undefined) continue;
       found.push(...sum.pauses);
       const lead = sum.firstMs - this.summary(k - 1)?.lastMs;
-      if (lead >= 0 && sum.first !== null) found.push({ ...sum.first, ms: lead });
+      if (lead >= PAUSE_MS && sum.first !== null) found.push({ ...sum.first, ms: lead });
     }
     return longest(found);
   }
@@ -183,7 +188,7 @@ export class Model {
 
 function summarise(rows) {
   const { all } = rows;
-  const within = all.filter((row) => row.i > 0 && row.pause > 0).map(pauseOf);
+  const within = all.filter((row) => row.i > 0 && row.pause >= PAUSE_MS).map(pauseOf);
   return {
     firstMs: all[0]?.ms ?? NaN,
     lastMs: rows.lastMs,

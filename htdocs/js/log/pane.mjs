@@ -377,6 +377,15 @@ export class LogPane {
     }
   }
 
+  async #goToFold(step, from = this.#here) {
+    try {
+      const fold = await this.#places.fold(from, step);
+      if (fold !== null) await this.#goToPlace({ k: fold.k, i: fold.i });
+    } catch (error) {
+      this.#failed(error, () => this.#goToFold(step, from));
+    }
+  }
+
   async #slow() {
     try {
       this.#toolbar.slow(await this.#places.slow());
@@ -502,10 +511,7 @@ export class LogPane {
     },
     hit: (step) => this.#hit(step),
     problem: (step) => this.#problem(step),
-    fold: (step) => {
-      const fold = this.#places.fold(this.#here, step);
-      if (fold !== null) this.#goToPlace({ k: fold.k, i: fold.i });
-    },
+    fold: (step) => this.#goToFold(step),
     toggle: () => {
       const { k, i } = this.#here;
       const fold = this.#model.folds.list.findLast((one) => one.k < k || (one.k === k && one.i <= i));

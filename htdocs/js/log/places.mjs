@@ -2,9 +2,6 @@
 // Places in the log that somebody may want to go to: problems, slow places,
 // steps and groups. What was not seen yet is looked at for it.
 
-// A pause shorter than this is none.
-const PAUSE_MS = 100;
-
 export class Places {
   #model;
   #progress;
@@ -32,7 +29,7 @@ export class Places {
   async slow() {
     await this.#each(this.#model.first, 1, () => false,
       (k) => this.#model.summary(k) === undefined);
-    return this.#model.pauses().filter(({ ms }) => ms >= PAUSE_MS);
+    return this.#model.pauses();
   }
 
   /** Look until the end of a fold is known. */
@@ -46,10 +43,14 @@ export class Places {
   }
 
   /** The fold that begins next behind a place (step 1), or before (-1). */
-  fold(place, step) {
+  async fold(place, step) {
+    const { folds } = this.#model;
     const isPast = (one) => step * (one.k - place.k || one.i - place.i) > 0;
-    const { list } = this.#model.folds;
-    return (step > 0 ? list.find(isPast) : list.findLast(isPast)) ?? null;
+    const next = () => (step > 0 ? folds.list.find(isPast) : folds.list.findLast(isPast)) ?? null;
+    // It is the next one if all before it was seen.
+    await this.#each(place.k, step, (k) => step * (k - next()?.k) >= 0,
+      (k) => this.#model.summary(k) === undefined || folds.list.some((one) => one.k === k));
+    return next();
   }
 
   async #each(from, step, visit, isOfInterest = () => true) {

@@ -10,11 +10,11 @@
 // With no build (all builds at once) numbers only count what came, and nothing
 // is kept.
 
-export const CHUNK = 250;
+export const CHUNK = 100;
 // Chunks that are fetched together.
-const FETCH = 16;
+const FETCH = 40;
 // Chunks of one Blob: each Blob is a question to another process.
-const PACK = 16;
+const PACK = 40;
 
 const CR = 1;
 const PARTIAL = 2;

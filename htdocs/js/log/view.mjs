@@ -19,7 +19,10 @@ const MARGIN_PX = 1500;
 const AT_END_PX = 24;
 // A reader who follows a flood sees its end: what lies further back is not made.
 const BEHIND_CHUNKS = 2;
-const FEW_ROWS = 100;
+const FEW_ROWS = 60;
+// More than this in a frame is read by nobody: it is drawn this often.
+const FLOOD_LINES = 150;
+const FLOOD_MS = 60;
 // Browsers lay out no element that is higher than some ten million pixels.
 const ROOM_MAX_PX = 4e6;
 const SETTLE_MS = 60;
@@ -42,6 +45,9 @@ export class View {
   #lastTop = 0;
   #lastHeight = 0;
   #scheduled = false;
+  #drawnAt = 0; // when, and what the next line was then
+  #drawnTo = 0;
+  #isFlood = false;
   #filling = false;
   #idle = false;
   #settling = 0;
@@ -77,6 +83,7 @@ export class View {
     this.#chunks.begin(model, nodes);
     this.#lineHeight = parseFloat(getComputedStyle(this.#scroller).lineHeight) || 20;
     this.#follow(true);
+    this.#drawnTo = model.next;
     this.#frame();
   }
 
@@ -108,10 +115,12 @@ export class View {
   grown() {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    requestAnimationFrame(() => {
+    const draw = () => requestAnimationFrame(() => {
       this.#scheduled = false;
       if (this.#model !== null) this.#frame();
     });
+    if (this.#isFlood) setTimeout(draw, this.#drawnAt + FLOOD_MS - performance.now());
+    else draw();
   }
 
   /** All rows that are elements, in order. */
@@ -195,6 +204,9 @@ export class View {
   #frame() {
     const { last } = this.#model;
     const chunks = this.#chunks;
+    this.#isFlood = this.#model.next - this.#drawnTo > FLOOD_LINES;
+    this.#drawnAt = performance.now();
+    this.#drawnTo = this.#model.next;
     this.#noticeUp();
     if (this.#following && last - chunks.hi > BEHIND_CHUNKS) this.#beginAtEnd();
     chunks.update();
@@ -207,7 +219,9 @@ export class View {
     if (this.#following) this.#toBottom();
     else this.#on.follow(false);
     this.#on.drawn();
-    if (!this.#following || chunks.count < ROWS_IDLE) this.#fill();
+    // After the last frame of a flood there is one more, which is none.
+    if (this.#isFlood) this.grown();
+    else if (!this.#following || chunks.count < ROWS_IDLE) this.#fill();
   }
 
   #mountNext() {
@@ -251,7 +265,7 @@ export class View {
   // ---- filling in ------------------------------------------------------
 
   async #fill() {
-    if (this.#filling || this.#model === null) return;
+    if (this.#filling || this.#model === null || (this.#following && this.#isFlood)) return;
     this.#filling = true;
     const turn = this.#turn;
     try {
