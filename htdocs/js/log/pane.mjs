@@ -16,21 +16,18 @@
 // 'follow' { on }.
 
 import { isLater } from '../event-id.mjs';
-import { Columns, TIMES, rangeOf, span } from './columns.mjs';
-import { strip } from './escapes.mjs';
+import { Columns, TIMES, span } from './columns.mjs';
+import { Finder } from './finder.mjs';
+import { Going } from './going.mjs';
 import { onKey } from './keys.mjs';
 import { Model } from './model.mjs';
-import { Places } from './places.mjs';
 import { RowNodes } from './row-node.mjs';
-import { shown } from './rows.mjs';
-import { Search, matcher } from './search.mjs';
 import { Toolbar, node } from './toolbar.mjs';
 import { verify } from './verify.mjs';
 import { View } from './view.mjs';
 
 // What a page that opens at the end asks for.
 const TAIL_LINES = 2000;
-const TEXT_MAX = 120;
 
 export class LogPane {
   #element;
@@ -41,15 +38,13 @@ export class LogPane {
   #toolbar = null;
   #view = null;
   #model = null;
-  #search = null;
-  #places = null;
+  #going = null;
+  #finder = null;
   #nodes = null;
   #build = null;
   #record = null;
   #lastId = '';
   #healing = null; // lines that came while a gap is being closed
-  #place = null; // where the reader went last: { k, i }
-  #painting = false;
 
   constructor(element, { t, fetchWindow, settings }) {
     this.#element = element;
@@ -123,24 +118,12 @@ export class LogPane {
   }
 
   /** Go to lines, and mark them. @return were they there? */
-  async goTo({ first, last = first }) {
-    if (this.#model.isAll || first >= this.#model.next) {
-      this.#toolbar.say(this.#t('log.noline', { n: first }));
-      return false;
-    }
-    try {
-      await this.#goToRow(await this.#model.find(first));
-    } catch (error) {
-      this.#failed(error, () => this.goTo({ first, last }));
-      return false;
-    }
-    this.#markLines({ first, last });
-    return true;
+  async goTo(range) {
+    return this.#going.toLines(range);
   }
 
   close() {
-    this.#search?.clear();
-    this.#search?.paint([]);
+    this.#finder?.close();
     this.#toolbar?.close();
     this.#view?.clear();
     this.#element.replaceChildren();
@@ -148,7 +131,6 @@ export class LogPane {
     this.#columns.startMs = NaN;
     this.#record = null;
     this.#healing = null;
-    this.#place = null;
     this.#lastId = '';
     this.#model = null;
     this.#view = null;
@@ -163,16 +145,16 @@ export class LogPane {
       columns: this.#columns,
       download: this.#build === null ? null : `/api/project/builds/${this.#build}/log`,
       does: {
-        search: () => this.#startSearch(),
-        hit: (step) => this.#hit(step),
-        problem: () => this.#problem(1, { k: this.#model.first, i: -1 }),
-        slow: () => this.#slow(),
-        goTo: (text) => this.#goToText(text),
-        place: (place) => this.#goToPlace(place),
+        search: () => this.#finder.start(),
+        hit: (step) => this.#finder.hit(step),
+        problem: () => this.#going.firstProblem(),
+        slow: () => this.#going.slow(),
+        goTo: (text) => this.#going.toText(text),
+        place: (place) => this.#going.toPlace(place),
         time: (mode) => this.#setColumn('time', mode),
         wrap: (on) => this.#setColumn('wrap', on),
         numbers: (on) => this.#setColumn('numbers', on),
-        foldAll: (on) => this.#foldAll(on),
+        foldAll: (on) => this.#going.foldAll(on),
         start: () => this.#ends(1),
         end: () => this.#ends(-1),
       },
@@ -181,7 +163,7 @@ export class LogPane {
       class: 'log-rows', role: 'log', 'aria-live': 'off', 'aria-label': t('log.name'),
       tabindex: '0', onclick: (event) => this.#clicked(event),
     });
-    this.scroller.addEventListener('scroll', () => this.#paintLater(), { passive: true });
+    this.scroller.addEventListener('scroll', () => this.#finder?.paintLater(), { passive: true });
     this.empty = node('p', { class: 'log-empty', hidden: '' }, t('log.empty'));
     this.omitted = node('p', { class: 'log-empty', hidden: '' }, t('log.omitted'));
     this.scroller.append(this.omitted, this.empty);
@@ -203,14 +185,22 @@ export class LogPane {
 
   #use(model) {
     this.#model = model;
-    this.#search = new Search(model, () => this.#counted());
-    this.#places = new Places(model, (share) => this.#looking(share));
     this.#nodes = new RowNodes({
       t: this.#t,
       columns: this.#columns,
       folds: model.folds,
       stepOf: (index) => this.#stepOf(index),
     });
+    const parts = {
+      t: this.#t, toolbar: this.#toolbar, view: this.#view, model, nodes: this.#nodes,
+      columns: this.#columns,
+    };
+    this.#going = new Going({
+      ...parts,
+      failed: (error, again) => this.#failed(error, again),
+      chosen: (range) => this.#tell('range', range),
+    });
+    this.#finder = new Finder({ ...parts, going: this.#going });
   }
 
   #stepOf(index) {
@@ -229,7 +219,6 @@ export class LogPane {
     const top = this.#view.following ? null : this.#view.topRow()?.n;
     let failed = null;
     try {
-      this.#view.clear();
       const after = await model.open(TAIL_LINES);
       if (after !== null && isLater(after, this.#lastId)) this.#lastId = after;
     } catch (error) {
@@ -241,7 +230,7 @@ export class LogPane {
     this.#view.show(model, this.#nodes);
     if (failed !== null) this.#failed(failed, () => this.#heal());
     for (const line of waiting) this.take(line);
-    if (top) await this.#goToRow(await model.find(top));
+    if (top) await this.#going.toRow(await model.find(top));
   }
 
   // ---- what is seen ----------------------------------------------------
@@ -251,11 +240,7 @@ export class LogPane {
     if (this.#columns.fit(this.#model.next)) {
       for (const row of this.#view.rows()) this.#nodes.number(row);
     }
-    if (this.#search.isOn) {
-      this.#search.grown();
-      this.#counted();
-      this.#paintLater();
-    }
+    this.#finder.grown();
   }
 
   #showEmpty() {
@@ -305,190 +290,22 @@ export class LogPane {
     this.#view.settle(keep);
   }
 
-  #markLines(range) {
-    this.#columns.marked = range;
-    for (const row of this.#view.rows()) this.#nodes.mark(row);
-  }
-
-  // ---- going somewhere -------------------------------------------------
-
-  get #here() {
-    const place = this.#place;
-    if (place !== null && this.#view.isSeen(place)) return place;
-    return this.#view.topRow() ?? { k: this.#model.first, i: -1 };
-  }
-
-  async #goToRow(row) {
-    if (row === null) return;
-    this.#place = { k: row.k, i: row.i };
-    await this.#view.reveal(row);
-  }
-
-  async #goToPlace({ k, i, n }) {
-    try {
-      const { all } = await this.#model.rows(k);
-      await this.#goToRow(all[i] ?? null);
-      if (n !== undefined) this.#markLines({ first: n, last: n });
-    } catch (error) {
-      this.#failed(error, () => this.#goToPlace({ k, i, n }));
-    }
-  }
-
-  #goToText(text) {
-    const range = rangeOf(text);
-    if (range === null) return false;
-    this.goTo(range).then((there) => {
-      if (there) this.#choose(range);
-    });
-    return true;
-  }
-
-  #choose({ first, last }) {
-    this.#markLines({ first, last });
-    this.#toolbar.say(first === last ? this.#t('log.line', { n: first })
-      : this.#t('log.lines', { first, last }));
-    this.#tell('range', { first, last });
-  }
-
-  #ends(step) {
-    this.#place = null;
-    if (step < 0) {
-      this.#view.toEnd();
-      this.#followed(true);
-    } else {
-      this.#view.toStart().catch((error) => this.#failed(error, () => this.#ends(step)));
-    }
-    this.scroller.focus({ preventScroll: true });
-  }
-
-  async #problem(step, from = this.#here) {
-    try {
-      const row = await this.#places.problem(from, step);
-      if (row === null) {
-        this.#toolbar.say(this.#t('log.noproblem'));
-        return;
-      }
-      await this.#goToRow(row);
-      this.#markLines({ first: row.n, last: row.n });
-      const text = strip(shown(row)).trim().slice(0, TEXT_MAX);
-      this.#toolbar.say(this.#t('log.problemat', { n: row.n, text }));
-    } catch (error) {
-      this.#failed(error, () => this.#problem(step, from));
-    }
-  }
-
-  async #goToFold(step, from = this.#here) {
-    try {
-      const fold = await this.#places.fold(from, step);
-      if (fold !== null) await this.#goToPlace({ k: fold.k, i: fold.i });
-    } catch (error) {
-      this.#failed(error, () => this.#goToFold(step, from));
-    }
-  }
-
-  async #slow() {
-    try {
-      this.#toolbar.slow(await this.#places.slow());
-    } catch (error) {
-      this.#failed(error, () => this.#slow());
-    }
-  }
-
-  #looking(share) {
-    if (share === 1) this.#toolbar.say('');
-    else this.#toolbar.say(this.#t('log.looking', { percent: Math.floor(share * 100) }));
-  }
-
   #clicked(event) {
     const row = event.target.closest('.row')?.row;
     if (row === undefined || event.target.closest('a[href]') !== null) return;
     if (event.target.closest('.no') !== null) {
-      const { marked } = this.#columns;
-      const from = event.shiftKey && marked !== null ? marked.first : row.n;
-      this.#choose({ first: Math.min(from, row.n), last: Math.max(from, row.n) });
+      this.#going.number(row, event.shiftKey);
       return;
     }
     // Who selects a title's text does not fold.
-    if (event.target.closest('.head') === null || !getSelection().isCollapsed) return;
-    this.#toggle(this.#model.folds.of(row), row);
-  }
-
-  async #toggle(fold, row) {
-    if (fold === undefined) return;
-    const { folds } = this.#model;
-    const folded = !folds.isFolded(fold);
-    this.#place = { k: fold.k, i: fold.i };
-    if (folded) await this.#places.endOf(fold).catch(() => {});
-    folds.set(fold, folded);
-    this.#view.refold(row ?? undefined);
-  }
-
-  #foldAll(on) {
-    this.#model.folds.setAll(on);
-    this.#view.refold();
-  }
-
-  // ---- search ----------------------------------------------------------
-
-  #startSearch() {
-    const { query } = this.#toolbar;
-    if (query === null) {
-      this.#search.clear();
-      this.#toolbar.counted('');
-      this.#paintLater();
-      return;
+    if (event.target.closest('.head') !== null && getSelection().isCollapsed) {
+      this.#going.toggle(row);
     }
-    let match;
-    try {
-      match = matcher(query);
-    } catch (error) {
-      this.#search.clear();
-      this.#toolbar.counted(this.#t('log.badregex', { why: error.message }), true);
-      return;
-    }
-    this.#search.start(match, this.#here.k);
-    this.#counted();
-    this.#paintLater();
   }
 
-  #counted() {
-    if (!this.#search.isOn) return;
-    const { count, rank, progress, failure } = this.#search;
-    const one = count === 1 ? '.one' : '';
-    let text;
-    if (failure !== null) text = this.#t('log.searchfailed', { why: failure.message });
-    else if (progress < 1) {
-      text = this.#t('log.searching', { n: count, percent: Math.floor(progress * 100) });
-    } else if (count === 0) text = this.#t('log.none');
-    else if (rank > 0) text = this.#t(`log.found${one}`, { at: rank, n: count });
-    else text = this.#t(`log.counted${one}`, { n: count });
-    this.#toolbar.counted(text);
-    if (progress === 1) this.#toolbar.announceLater(text);
-    this.#paintLater();
-  }
-
-  async #hit(step) {
-    if (!this.#search.isOn) return;
-    const hit = this.#search.next(this.#search.at ?? this.#before(this.#here, step), step);
-    if (hit === null) return;
-    this.#search.at = hit;
-    this.#counted();
-    await this.#goToPlace(hit);
-    this.#paintLater();
-  }
-
-  // The first hit may be where the reader is.
-  #before({ k, i }, step) {
-    return { k, i: i - step };
-  }
-
-  #paintLater() {
-    if (this.#painting) return;
-    this.#painting = true;
-    requestAnimationFrame(() => {
-      this.#painting = false;
-      if (this.#view !== null) this.#search.paint(this.#search.isOn ? this.#view.seen() : []);
-    });
+  async #ends(step) {
+    this.scroller.focus({ preventScroll: true });
+    await this.#going.ends(step);
   }
 
   // ---- keys ------------------------------------------------------------
@@ -497,7 +314,7 @@ export class LogPane {
     if (this.#model === null) return;
     if (event.key === 'Escape' && event.target === this.#toolbar.input) {
       this.#toolbar.input.value = '';
-      this.#startSearch();
+      this.#finder.start();
       this.scroller.focus({ preventScroll: true });
       return;
     }
@@ -509,18 +326,11 @@ export class LogPane {
       this.#toolbar.input.focus();
       this.#toolbar.input.select();
     },
-    hit: (step) => this.#hit(step),
-    problem: (step) => this.#problem(step),
-    fold: (step) => this.#goToFold(step),
-    toggle: () => {
-      const { k, i } = this.#here;
-      const fold = this.#model.folds.list.findLast((one) => one.k < k || (one.k === k && one.i <= i));
-      this.#toggle(fold, null);
-    },
-    foldAll: () => {
-      const { folds } = this.#model;
-      this.#foldAll(!folds.list.every((fold) => folds.isFolded(fold)));
-    },
+    hit: (step) => this.#finder.hit(step),
+    problem: (step) => this.#going.problem(step),
+    fold: (step) => this.#going.fold(step),
+    toggle: () => this.#going.toggleHere(),
+    foldAll: () => this.#going.toggleAll(),
     time: () => {
       const at = TIMES.indexOf(this.#columns.time);
       this.#setColumn('time', TIMES[(at + 1) % TIMES.length]);

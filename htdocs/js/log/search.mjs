@@ -106,8 +106,9 @@ export class Search {
   grown() {
     if (this.#match === null) return;
     const missed = [];
-    const { last } = this.#model;
-    for (let k = Math.max(this.#live - 1, this.#model.first); k <= last; k += 1) {
+    const { first, last } = this.#model;
+    for (const k of this.#hits.keys()) if (k < first) this.#hits.delete(k);
+    for (let k = Math.max(this.#live - 1, first); k <= last; k += 1) {
       const rows = this.#model.at(k);
       if (rows === undefined) missed.push(k);
       else this.#test(k, rows.all);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search box at work: from what is typed to hits that are counted, gone to
+// and painted.
+
+import { Search, matcher } from './search.mjs';
+
+export class Finder {
+  #t;
+  #toolbar;
+  #view;
+  #going;
+  #search;
+  #painting = false;
+
+  constructor({ t, toolbar, view, model, going }) {
+    this.#t = t;
+    this.#toolbar = toolbar;
+    this.#view = view;
+    this.#going = going;
+    this.#search = new Search(model, () => this.#counted());
+  }
+
+  /** What is asked for is different. */
+  start() {
+    const { query } = this.#toolbar;
+    this.#search.clear();
+    this.paintLater();
+    if (query === null) {
+      this.#toolbar.counted('');
+      return;
+    }
+    try {
+      this.#search.start(matcher(query), this.#going.here.k);
+      this.#counted();
+    } catch (error) {
+      this.#toolbar.counted(this.#t('log.badregex', { why: error.message }), true);
+    }
+  }
+
+  /** Rows came, or went. */
+  grown() {
+    if (!this.#search.isOn) return;
+    this.#search.grown();
+    this.#counted();
+  }
+
+  /** To the next match (1), or the one before (-1). */
+  async hit(step) {
+    if (!this.#search.isOn) return;
+    // The first one may be where the reader is.
+    const { k, i } = this.#going.here;
+    const hit = this.#search.next(this.#search.at ?? { k, i: i - step }, step);
+    if (hit === null) return;
+    this.#search.at = hit;
+    this.#counted();
+    await this.#going.toPlace(hit);
+    this.paintLater();
+  }
+
+  paintLater() {
+    if (this.#painting) return;
+    this.#painting = true;
+    requestAnimationFrame(() => {
+      this.#painting = false;
+      this.#search.paint(this.#search.isOn ? this.#view.seen() : []);
+    });
+  }
+
+  close() {
+    this.#search.clear();
+    this.#search.paint([]);
+  }
+
+  #counted() {
+    if (!this.#search.isOn) return;
+    const text = this.#countText();
+    this.#toolbar.counted(text);
+    if (this.#search.progress === 1) this.#toolbar.announceLater(text);
+    this.paintLater();
+  }
+
+  #countText() {
+    const { count, rank, progress, failure } = this.#search;
+    const one = count === 1 ? '.one' : '';
+    if (failure !== null) return this.#t('log.searchfailed', { why: failure.message });
+    if (progress < 1) {
+      return this.#t('log.searching', { n: count, percent: Math.floor(progress * 100) });
+    }
+    if (count === 0) return this.#t('log.none');
+    if (rank > 0) return this.#t(`log.found${one}`, { at: rank, n: count });
+    return this.#t(`log.counted${one}`, { n: count });
+  }
+}
