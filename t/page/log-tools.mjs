@@ -203,7 +203,7 @@ await run(async ({ page }) => {
   });
 
   await test('a range is opened, loaded, unfolded, and the same while the log grows', async () => {
-    await large(50000, { options: { range: { first: 25000, last: 25002 } } });
+    await large(50000, { options: { line: { first: 25000, last: 25002 } } });
     await seen(25000);
     assert.deepEqual(await marked(), [25000, 25001, 25002]);
     assert.ok(!await isFollowing(page));
@@ -363,6 +363,31 @@ await run(async ({ page }) => {
     await page.evaluate(() => { lab.language = 'zh'; });
     await openLog(page, lines(3));
     assert.ok(await page.isVisible('text=第一个问题'));
+  });
+
+  await test('while it is opened: lines that come wait, keys do no harm', async () => {
+    const opened = page.evaluate(() => {
+      lab.make({ records: [{ text: 'a' }], delayMs: 300 });
+      const open = lab.open(1);
+      lab.feed([{ text: 'b' }]);
+      return open;
+    });
+    for (const key of ['End', 'Home', 'o', 'O', 'e', ']', 't', 'w', 'n']) {
+      await page.focus('.log-rows');
+      await page.keyboard.press(key);
+    }
+    await opened;
+    await has(() => document.querySelectorAll('.row').length === 2);
+    assert.deepEqual(await texts(page), ['a', 'b']);
+  });
+
+  await test('a server that does not let one in', async () => {
+    const why = await page.evaluate(async () => {
+      lab.make({ records: [], fail: 'not for you' });
+      return lab.open(1).then(() => 'opened', (error) => error.message);
+    });
+    assert.equal(why, 'not for you');
+    for (const key of ['End', 'Home', 'O']) await page.keyboard.press(key);
   });
 
   // ---- all of it? ------------------------------------------------------

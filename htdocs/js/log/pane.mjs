@@ -2,7 +2,7 @@
 // A log with its tools, in an element of the page.
 //
 //   const pane = new LogPane(element, { t, fetchWindow, settings });
-//   const after = await pane.open(build, { ended, range });
+//   const after = await pane.open(build, { line: { first, last } });
 //   pane.take(line); pane.gap(data); pane.record(record);
 //   await pane.verify();
 //
@@ -44,7 +44,7 @@ export class LogPane {
   #build = null;
   #record = null;
   #lastId = '';
-  #healing = null; // lines that came while a gap is being closed
+  #waiting = null; // lines that came while the log is opened, or a gap is closed
 
   constructor(element, { t, fetchWindow, settings }) {
     this.#element = element;
@@ -57,10 +57,12 @@ export class LogPane {
   }
 
   /**
-   * One build, at its end or at a range of lines; null: all builds, from now on.
-   * @return promise of the id after which its stream goes on, or null
+   * One build, at its end or at lines of it; null: all builds, from now on.
+   * What take() gets meanwhile waits.
+   * @return promise of the id after which its stream goes on, or null; rejects
+   *         as fetchWindow does
    */
-  async open(build, { range = null } = {}) {
+  async open(build, { line = null } = {}) {
     this.close();
     this.#build = build;
     this.#furnish();
@@ -71,19 +73,21 @@ export class LogPane {
       this.#showEmpty();
       return null;
     }
+    this.#waiting = [];
     const after = await model.open(TAIL_LINES);
     if (model !== this.#model) return after;
     this.#lastId = after ?? '';
     this.#view.show(model, this.#nodes);
     this.#showEmpty();
-    if (range !== null) await this.goTo(range);
+    this.#takeWaiting();
+    if (line !== null) await this.goTo(line);
     return after;
   }
 
   /** A line of the stream. */
   take(line) {
-    if (this.#healing !== null) {
-      this.#healing.push(line);
+    if (this.#waiting !== null) {
+      this.#waiting.push(line);
       return;
     }
     if (this.#build !== null) {
@@ -97,7 +101,7 @@ export class LogPane {
   /** Lines are missing in the stream: in a build they are fetched. */
   gap() {
     if (this.#build !== null) {
-      if (this.#healing === null) this.#heal();
+      if (this.#waiting === null) this.#heal();
       return;
     }
     this.#model.take({ text: this.#t('log.gap'), note: true, gap: true, stream: 'stdout' });
@@ -108,8 +112,16 @@ export class LogPane {
   record(record) {
     this.#record = record;
     const start = Date.parse(record.started ?? '');
-    if (!Number.isNaN(start)) this.#columns.startMs = start;
-    if (this.#view !== null) this.#view.heads();
+    if (!Number.isNaN(start) && start !== this.#columns.startMs) {
+      this.#columns.startMs = start;
+      this.#times();
+    }
+    this.#view?.heads();
+  }
+
+  /** A key that was pressed elsewhere in the page. */
+  key(event) {
+    if (this.#model !== null) onKey(event, this.#acts);
   }
 
   /** After the end. @see verify.mjs */
@@ -130,7 +142,7 @@ export class LogPane {
     this.#columns.marked = null;
     this.#columns.startMs = NaN;
     this.#record = null;
-    this.#healing = null;
+    this.#waiting = null;
     this.#lastId = '';
     this.#model = null;
     this.#view = null;
@@ -214,7 +226,7 @@ export class LogPane {
   // The stream has a hole: begin at the end again; what is between is fetched
   // when somebody wants it. A line that came twice is known by its id.
   async #heal() {
-    this.#healing = [];
+    this.#waiting = [];
     const model = this.#model;
     const top = this.#view.following ? null : this.#view.topRow()?.n;
     let failed = null;
@@ -225,12 +237,16 @@ export class LogPane {
       failed = error;
     }
     if (model !== this.#model) return;
-    const waiting = this.#healing;
-    this.#healing = null;
     this.#view.show(model, this.#nodes);
     if (failed !== null) this.#failed(failed, () => this.#heal());
-    for (const line of waiting) this.take(line);
+    this.#takeWaiting();
     if (top) await this.#going.toRow(await model.find(top));
+  }
+
+  #takeWaiting() {
+    const lines = this.#waiting;
+    this.#waiting = null;
+    for (const line of lines) this.take(line);
   }
 
   // ---- what is seen ----------------------------------------------------
@@ -283,11 +299,15 @@ export class LogPane {
     if (name === 'time') {
       this.#toolbar.showTime(value);
       if (Number.isNaN(this.#columns.startMs)) this.#columns.startMs = this.#model.startMs;
-      for (const row of this.#view.rows()) this.#nodes.time(row);
+      this.#times();
     } else {
       this.#toolbar[name].firstElementChild.checked = value;
     }
     this.#view.settle(keep);
+  }
+
+  #times() {
+    for (const row of this.#view?.rows() ?? []) this.#nodes.time(row);
   }
 
   #clicked(event) {

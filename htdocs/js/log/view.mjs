@@ -146,6 +146,7 @@ export class View {
   // ---- where to be -----------------------------------------------------
 
   toEnd() {
+    if (this.#model === null) return;
     this.#follow(true);
     if (this.#chunks.hi !== this.#model.last) this.#beginAtEnd();
     this.#toBottom();
@@ -153,6 +154,7 @@ export class View {
   }
 
   async toStart() {
+    if (this.#model === null) return;
     this.#follow(false);
     await this.#beginAround(this.#model.first);
     this.#setTop(0);
@@ -161,6 +163,7 @@ export class View {
 
   /** Bring a row into sight, unfolded. */
   async reveal(row) {
+    if (this.#model === null) return;
     this.#follow(false);
     if (this.#model.folds.reveal(row)) this.refold();
     await this.#beginAround(row.k);
@@ -176,6 +179,7 @@ export class View {
 
   /** Folds are different. @param keep  row that stays where it is */
   refold(keep = this.topRow()) {
+    if (this.#model === null) return;
     this.#anchored(keep, () => {
       this.#chunks.refold(keep?.k ?? this.#chunks.hi);
       this.#room();
