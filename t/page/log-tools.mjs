@@ -431,6 +431,16 @@ await run(async ({ page }) => {
     }), 'lines');
   });
 
+  await test('complete: with what was not loaded fetched for it', async () => {
+    assert.equal(await page.evaluate(async () => {
+      const all = Array.from({ length: 6000 }, (_, i) => ({ text: `line ${i}` }));
+      lab.make({ records: all });
+      await lab.open(1);
+      lab.pane.record(await lab.final(all));
+      return `${await lab.pane.verify()}, ${await lab.pane.verify({ whole: true })}`;
+    }), 'part, complete');
+  });
+
   await test('part: not all was loaded, or the log itself has a hole', async () => {
     assert.equal(await verified(lines(5000), {}), 'part');
     assert.equal(await verified([...mixed, line('left out', { note: true, gap: true })]), 'part');

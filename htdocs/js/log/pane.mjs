@@ -125,8 +125,8 @@ export class LogPane {
   }
 
   /** After the end. @see verify.mjs */
-  async verify() {
-    return verify(this.#model.records, this.#record);
+  async verify({ whole = false } = {}) {
+    return verify(this.#model.records, this.#record, whole);
   }
 
   /** Go to lines, and mark them. @return were they there? */

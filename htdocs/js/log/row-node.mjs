@@ -108,7 +108,10 @@ export class RowNodes {
 
   #look(row) {
     const { classList } = row.node;
-    classList.toggle('stderr', row.stderr && !row.note);
+    if (row.stderr && !row.note) {
+      classList.add('stderr');
+      row.node.dataset.kind = this.#t('log.stderr');
+    }
     classList.toggle('note', row.note);
     classList.toggle('gap', row.gap);
     classList.toggle('problem', row.problem);
