@@ -112,6 +112,19 @@ await run(async ({ page, context, ok, is, until }) => {
   await until(async () => (await inSight(page)).at(-1) === 140000, WAIT_MS, 'and leads to them');
   ok(await isFollowing(page), 'they are followed again');
 
+  await open(0, 0);
+  await page.evaluate(async () => {
+    // Not so many in a frame that it is a flood.
+    for (let n = 0; n < 12000; n += 120) {
+      lab.feed(Array.from({ length: 120 }, (_, i) => lab.line(n + i + 1)));
+      await new Promise((done) => { requestAnimationFrame(done); });
+    }
+  });
+  await drawn(page);
+  is((await inSight(page)).at(-1), 12000, 'a steady stream is followed');
+  ok(await numbersInARow(page) && await rowCount() <= ROWS,
+    `and what is far above leaves the document: ${await rowCount()} rows`);
+
   // ---- a long life -----------------------------------------------------
 
   await open(0, 0);

@@ -418,6 +418,7 @@ await run(async ({ page }) => {
 
   await test('lines: no digest to compare with, or nothing to make one', async () => {
     assert.equal(await verified(mixed, { sha256: null }), 'lines');
+    assert.equal(await verified(mixed, { sha256: null, bytes: 1e6 }), 'incomplete');
     assert.equal(await page.evaluate(async () => {
       const final = await lab.final([{ text: 'a' }]);
       const { subtle } = crypto;
