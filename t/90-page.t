@@ -1,16 +1,38 @@
-# 90-page.t - the first page in a real browser, against the real server: what
-# is built is seen line by line, a failure is seen as one, and no output is
-# taken for markup (promises 1 and 5, and DESIGN.md section 6: output is
-# hostile)
+# 90-page.t - home and the view of a build in a real browser, against the real
+# server: what is built is seen line by line, a failure is seen as one, what is
+# complete is said to be only when it was compared, and no output is taken for
+# markup (promises 1 and 5, and DESIGN.md section 6: output is hostile)
 use strict;
 use warnings;
 use Test::More;
 use BuildLog::Test;
+use BuildLog::Puppet;
+use BuildLog::Server;
 
-run_page_test('first-page.mjs', seconds => 180, env => {
+BuildLog::Puppet->new($_) for qw(view home);
+my $htdocs = top() . '/htdocs';
+my $empty  = BuildLog::Server->start(<<"END");
+<Directory "@{[top()]}/t/projects/puppet-*">
+    BuildLog Off
+</Directory>
+DocumentRoot "$htdocs"
+<Directory "$htdocs">
+    Require all granted
+</Directory>
+DirectoryIndex index.html
+AddType text/html       .html
+AddType text/css        .css
+AddType text/javascript .mjs
+AddType image/svg+xml   .svg
+END
+my %env = (
     DEMO_OK   => project('page/ok'),
     DEMO_FAIL => project('page/fails'),
     DEMO_XSS  => project('page/markup'),
-});
+    HOSTILE   => project('page/hostile'),
+    EMPTY_URL => $empty->url,
+);
+run_page_test('home.mjs',  seconds => 180, env => \%env);
+run_page_test('build.mjs', seconds => 240, env => \%env);
 
 done_testing;

@@ -24,7 +24,8 @@ yarnpkg                 yarn yarnpkg
 '
 # postgresql: its programs only; t/pg.sh has a server of its own.
 # libapache2-mod-perl2 is where Debian keeps Apache::Test; mod_perl itself is
-# not loaded. chromium and playwright-core (below) are for the tests of the page.
+# not loaded. chromium and what package.json of t/page names (below) are for the
+# tests of the page.
 list_test='
 libapache2-mod-perl2    /usr/lib/*/perl5/*/Apache/Test.pm /usr/share/perl5/Apache/Test.pm
 libwww-perl             /usr/share/perl5/LWP/UserAgent.pm
@@ -123,15 +124,16 @@ if [ -n "$site" ]; then
     fi
 fi
 
-# The browser tests' driver. Without a lock file: one would name the registry
-# of whoever wrote it; package.json pins the version, and the driver needs
-# nothing else.
+# What the browser tests use: a driver, and the rules of accessibility. Without a
+# lock file: one would name the registry of whoever wrote it; package.json pins
+# the versions, and neither needs anything else.
 if [ -n "$page" ]; then
-    want=$(sed -n 's/.*"playwright-core": *"\(.*\)".*/\1/p' t/page/package.json)
-    have=$(sed -n 's/^ *"version": *"\(.*\)".*/\1/p' \
-        t/page/node_modules/playwright-core/package.json 2>/dev/null || true)
-    if [ "$want" != "$have" ]; then
-        echo "deps: playwright-core $want"
+    for package in playwright-core axe-core; do
+        want=$(sed -n "s/.*\"$package\": *\"\(.*\)\".*/\1/p" t/page/package.json)
+        have=$(sed -n 's/^ *"version": *"\([0-9.]*\)".*/\1/p' \
+            "t/page/node_modules/$package/package.json" 2>/dev/null || true)
+        [ "$want" != "$have" ] || continue
+        echo "deps: $package $want"
         (cd t/page && ../yarn.sh install --no-lockfile --silent --non-interactive)
-    fi
+    done
 fi

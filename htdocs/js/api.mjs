@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to the server, and what went wrong with them.
 
-/** A refusal: title and detail are for people; status 0: no answer at all. */
+import { hasWord, language, t } from './i18n.mjs';
+
+const OF_PAGE = { Accept: 'application/json, application/problem+json' };
+
+/** A refusal: its message is for people; status 0: no answer at all. */
 export class Problem extends Error {
-  constructor(status, title, detail, retryAfter = null) {
-    super(sentence(detail ? `${title}: ${detail}` : title));
+  constructor(status, message, retryAfter = null) {
+    super(message);
     this.status = status;
     this.retryAfter = retryAfter;
+  }
+
+  /** Would the same request fail again, whenever it is made? */
+  get isHopeless() {
+    return this.status >= 400 && this.status < 500 && this.status !== 429;
   }
 }
 
@@ -18,52 +27,72 @@ export function startBuild(projectPath) {
   });
 }
 
+/** @return {"build"} */
+export function cancelBuild(id) {
+  return request(`/api/project/builds/${id}/cancel`, { method: 'POST' });
+}
+
 /** @return the record */
 export function getBuild(id) {
   return request(`/api/project/builds/${id}`);
 }
 
+/** @return { builds: newest first, next: for before, or null, incomplete } */
+export function getBuilds(query) {
+  return request(`/api/project/builds?${new URLSearchParams(query)}`);
+}
+
+/** Lines by number: { first, count } or { last }. */
+export function getWindow(id, range) {
+  // A build that has ended does not change: the browser may keep it.
+  return request(`/api/project/builds/${id}/lines?${new URLSearchParams(range)}`,
+    { cache: 'default' });
+}
+
 /**
- * @return { projects: array of {"path", "title", "last"},
+ * @return { projects: array of {"path", "title", "last", "average"},
  *           streamOrigin: where streams are better taken from, or null }
  */
 export function getProjects() {
   return request('/api/project/projects');
 }
 
-function sentence(text) {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
-}
-
 async function request(url, options = {}) {
   let response;
   try {
-    response = await fetch(url, {
-      ...options,
-      cache: 'no-store',
-      headers: { Accept: 'application/json, application/problem+json' },
-    });
+    response = await fetch(url, { cache: 'no-store', ...options, headers: OF_PAGE });
   } catch {
-    throw new Problem(0, 'The server cannot be reached',
-      'check the connection, and whether the server runs.');
+    throw new Problem(0, t('problem.0'));
   }
   if (!response.ok) throw await refusal(response);
   try {
     return await response.json();
   } catch {
-    throw new Problem(response.status, 'The answer of the server cannot be read',
-      'something between this page and the module answers in its place.');
+    throw new Problem(response.status, t('problem.unreadable'));
   }
 }
 
 async function refusal(response) {
-  const fallback = response.statusText || 'no reason given';
+  const { status } = response;
   const retryAfter = response.headers.get('Retry-After');
+  let told = '';
   try {
     const { title, detail } = await response.json();
-    return new Problem(response.status, title ?? fallback, detail, retryAfter);
+    told = detail ?? title ?? '';
   } catch {
-    return new Problem(response.status, `The server answered ${response.status}`,
-      fallback, retryAfter);
+    // Not the module's answer: the status has to do.
   }
+  return new Problem(status, inWords(status, told, retryAfter), retryAfter);
 }
+
+// Ours in the reader's language; the server's own, in English, says more.
+function inWords(status, told, retryAfter) {
+  const key = `problem.${status}`;
+  const ours = hasWord(key) ? t(key) : t('problem.other', { status });
+  const parts = [ours];
+  if (told !== '') parts.push(language === 'en' ? sentence(told) : t('problem.told', { told }));
+  if (retryAfter) parts.push(t('problem.wait', { s: retryAfter }));
+  return parts.join(' ');
+}
+
+const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);

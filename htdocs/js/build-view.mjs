@@ -1,137 +1,225 @@
 // SPDX-License-Identifier: Apache-2.0
-// A build in words: its state line, its steps, the title of the document.
+// One build: its head, what can be done about it, and its log. The log opens at
+// its end, by /lines, and the stream goes on from there; that of a build that
+// has ended needs no stream.
 
-import { byId, make } from './dom.mjs';
-import { between, duration } from './time.mjs';
+import { hashOf } from './address.mjs';
+import { cancelBuild, getBuild, getWindow } from './api.mjs';
+import { BuildHead } from './build-head.mjs';
+import { isFinal, nameOf, outcome, titleOf, wordOf } from './build-words.mjs';
+import { setClock } from './clock.mjs';
+import { askOnce, withdraw } from './dialogs.mjs';
+import { byId } from './dom.mjs';
+import { Following } from './following.mjs';
+import { t } from './i18n.mjs';
+import { LogPane } from './log/pane.mjs';
+import { loadProjects, noteRecord, projectOf } from './projects.mjs';
+import { settings } from './settings.mjs';
+import { start } from './starting.mjs';
+import { answer, entitle, milestone } from './telling.mjs';
+import { Truth } from './truth.mjs';
 
-const PAGE_TITLE = document.title;
 const TICK_MS = 1000;
 
-const WORDS = {
-  queued: 'Queued',
-  running: 'Running',
-  succeeded: 'Succeeded',
-  failed: 'Failed',
-  cancelled: 'Cancelled',
-  'timed-out': 'Timed out',
-  lost: 'Lost',
-};
-
-export const isFinal = (record) => record.state !== 'queued' && record.state !== 'running';
-
-/** "Build 42 of demo" */
-export const nameOf = (record) => `Build ${record.id} of ${record.title ?? record.project}`;
-
-/** "failed with exit code 3 in step build after 12 s" */
-export function outcome(record) {
-  return [
-    wordOf(record.state).toLowerCase(), ending(record), inStep(record), after(record),
-  ].filter(Boolean).join(' ');
-}
-
 export class BuildView {
-  #title = byId('view-title');
-  #state = byId('build');
-  #steps = byId('steps');
+  #element = byId('build-view');
+  #head = new BuildHead();
+  #pane;
+  #truth;
+  #cancel = byId('cancel');
+  #again = byId('again');
+  #id = null;
   #record = null;
-  #aheadMs = 0; // the server's clock minus ours
+  #ended = false; // the server had all of the log when it was opened
+  #following = null;
+  #turn = 0;
   #tick = 0;
 
-  /** @param id  of the build that is followed; null: all builds */
-  clear(id) {
+  constructor() {
+    const log = byId('log');
+    this.#pane = new LogPane(log, {
+      t,
+      settings,
+      fetchWindow: async (build, range) => {
+        const window = await getWindow(build, range);
+        this.#ended = window.ended;
+        return window;
+      },
+    });
+    this.#truth = new Truth(this.#pane, () => this.open(this.#id, null));
+    log.addEventListener('range', ({ detail }) => {
+      history.replaceState(null, '', hashOf(this.#id, detail));
+    });
+    this.#cancel.addEventListener('click', () => this.cancel());
+    this.#again.addEventListener('click', () => this.#buildAgain());
+    byId('copy-link').addEventListener('click', () => this.copy());
+  }
+
+  get id() {
+    return this.#id;
+  }
+
+  open(id, line) {
+    this.close();
+    this.#id = id;
+    this.#element.hidden = false;
+    this.#head.clear(id);
+    entitle([t('build.number', { id })]);
+    byId('raw').href = `/api/project/builds/${id}/log`;
+    this.#actions();
+    this.#following = new Following();
+    this.#tick = setInterval(() => this.#head.tick(), TICK_MS);
+    this.#load(line);
+    loadProjects().catch(() => {}).then(() => this.#head.tick());
+  }
+
+  close() {
+    this.#turn += 1;
+    clearInterval(this.#tick);
+    this.#following?.close();
+    this.#truth.clear();
+    this.#pane.close();
     this.#record = null;
-    clearInterval(this.#tick);
-    this.#title.textContent = id === null ? 'All builds' : `Build ${id}`;
-    this.#state.replaceChildren(
-      id === null ? 'Every line of every build, from now on' : '');
-    delete this.#state.dataset.state;
-    this.#steps.hidden = true;
-    document.title = id === null ? PAGE_TITLE : `#${id} · ${PAGE_TITLE}`;
+    this.#element.hidden = true;
+    milestone('');
+    withdraw();
   }
 
-  /** The server says what time it is. */
-  setTime(text) {
-    const at = Date.parse(text);
-    if (!Number.isNaN(at)) this.#aheadMs = at - Date.now();
+  /** The address names other lines. */
+  goTo(line) {
+    if (line !== null) this.#pane.goTo(line);
   }
 
-  show(record) {
-    if (this.#record !== null && isFinal(this.#record) && !isFinal(record)) return;
-    this.#record = record;
-    const name = record.title ?? record.project;
-    this.#title.replaceChildren(name, ' ', make('span', { class: 'number' }, `#${record.id}`));
-    this.#title.title = record.project;
-    document.title = `${record.state} · ${name} #${record.id} · ${PAGE_TITLE}`;
-    this.#showSteps(record);
-    this.#showState();
-
-    clearInterval(this.#tick);
-    if (record.state === 'running') this.#tick = setInterval(() => this.#showState(), TICK_MS);
+  key(event) {
+    this.#pane.key(event);
   }
 
-  #showState() {
+  // ---- what can be done ------------------------------------------------
+
+  cancel() {
     const record = this.#record;
-    this.#state.dataset.state = record.state;
-    this.#state.replaceChildren(
-      make('strong', { class: 'badge', 'data-state': record.state }, wordOf(record.state)),
-      ' ', this.#details(record));
+    if (this.#cancel.hidden || record === null) return;
+    askOnce({
+      title: t('cancel.title'),
+      text: t('cancel.text', { name: nameOf(record) }),
+      yes: t('cancel.yes'),
+      no: t('cancel.no'),
+      act: async () => {
+        try {
+          await cancelBuild(record.id);
+        } catch (problem) {
+          // It was faster.
+          if (problem.status !== 409) throw problem;
+        }
+        answer(t('cancel.asked'));
+      },
+    });
+  }
+
+  /** To the button: a key alone starts nothing. */
+  focus() {
+    this.#again.focus();
+  }
+
+  raw() {
+    byId('raw').click();
+  }
+
+  async copy() {
+    const link = location.href;
+    try {
+      await navigator.clipboard.writeText(link);
+      answer(t('build.linked'));
+    } catch {
+      answer(t('build.notlinked', { link }));
+    }
+  }
+
+  async #buildAgain() {
+    if (this.#record === null) return;
+    try {
+      await start(this.#record.project, this.#again);
+    } catch (problem) {
+      answer(problem.message);
+    }
+  }
+
+  // ---- following it ----------------------------------------------------
+
+  async #load(line) {
+    const turn = this.#turn;
+    let after;
+    try {
+      const record = await getBuild(this.#id);
+      if (turn !== this.#turn) return;
+      this.#take(record);
+      after = await this.#pane.open(this.#id, { line });
+      this.#pane.record(this.#record);
+    } catch (problem) {
+      if (turn !== this.#turn) return;
+      this.#pane.close();
+      this.#following.failed(problem, () => this.#load(line));
+      return;
+    }
+    if (turn !== this.#turn) return;
+    if (isFinal(this.#record) && this.#ended) {
+      this.#following.ended();
+      this.#truth.check(this.#record);
+      return;
+    }
+    this.#following.open(this.#id, {
+      line: (one) => this.#pane.take(one),
+      build: (record) => this.#take(record),
+      end: (record) => {
+        this.#take(record);
+        this.#truth.check(record);
+      },
+      gap: (data) => this.#pane.gap(data),
+      time: setClock,
+      why: (stream) => this.#why(stream, turn),
+    }, after ?? '');
+  }
+
+  // Refused: rejects if the record is refused, too. 204: all was sent.
+  async #why(stream, turn) {
+    const record = await getBuild(this.#id);
+    const sentAll = isFinal(record) && await stream.status() === 204;
+    if (turn !== this.#turn) return true;
+    this.#take(record);
+    if (sentAll) this.#truth.check(record);
+    return sentAll;
+  }
+
+  #take(record) {
+    const was = this.#record;
+    if (was !== null && isFinal(was) && !isFinal(record)) return;
+    this.#record = record;
+    noteRecord(record);
+    this.#head.show(record);
+    this.#pane.record(record);
+    entitle([`${wordOf(record.state)}: ${titleOf(record)} #${record.id}`], record.state);
+    this.#actions();
+    if (was !== null && was.state !== record.state) milestone(outcome(record));
+    else this.#tellStep(was, record);
     if (isFinal(record)) {
-      const href = `/api/project/builds/${record.id}/log`;
-      this.#state.append(' ', make('a', { href }, 'Raw log'));
+      withdraw();
+      if (was === null) milestone(outcome(record));
     }
   }
 
-  #details(record) {
-    if (record.state === 'queued') {
-      return record.position ? `number ${record.position} in line` : 'waiting for its turn';
-    }
-    if (record.state === 'running') return this.#progress(record);
-    const parts = [ending(record), inStep(record), after(record)].filter(Boolean);
-    // A step's result is in the parts already, in fewer words.
-    const told = record.state === 'failed' && (record.exit !== null || record.signal !== null);
-    return [parts.join(' '), told ? null : record.reason].filter(Boolean).join(' · ');
+  #tellStep(was, record) {
+    const failed = record.steps?.find((step, i) => step.state === 'failed'
+      && was?.steps?.[i]?.state === 'running');
+    if (failed !== undefined) milestone(t('told.step', { step: failed.name }));
   }
 
-  #progress(record) {
-    const at = record.steps.findIndex((step) => step.name === record.step);
-    const step = at < 0 ? '' : `step ${at + 1} of ${record.steps.length}: ${record.step}`;
-    const since = record.started
-      && `for ${duration(Date.now() + this.#aheadMs - Date.parse(record.started))}`;
-    return [step, since].filter(Boolean).join(', ');
+  #actions() {
+    const record = this.#record;
+    const over = record !== null && isFinal(record);
+    const hadFocus = document.activeElement === this.#cancel;
+    this.#cancel.hidden = record === null || over;
+    for (const id of ['again', 'raw', 'copy-link']) byId(id).hidden = record === null;
+    if (hadFocus && over) this.#again.focus();
+    if (record !== null) this.#again.title = projectOf(record.project)?.title ?? record.project;
   }
-
-  #showSteps({ steps = [] }) {
-    this.#steps.hidden = steps.length === 0;
-    this.#steps.replaceChildren(...steps.map((step) => make('li', { 'data-state': step.state },
-      step.name, ' ', make('span', { class: 'quiet' }, stepDetail(step)))));
-  }
-}
-
-function wordOf(state) {
-  return WORDS[state] ?? state;
-}
-
-function ending({ state, exit, signal }) {
-  if (signal) return `by signal ${signal}`;
-  if (exit === null || exit === undefined || state === 'succeeded') return '';
-  return `with exit code ${exit}`;
-}
-
-function inStep({ state, step, steps = [] }) {
-  if (state !== 'failed' && state !== 'timed-out') return '';
-  const name = steps.find((one) => one.state === 'failed')?.name ?? step;
-  return name ? `in step ${name}` : '';
-}
-
-function after({ started, ended }) {
-  const time = between(started, ended);
-  return time ? `after ${time}` : '';
-}
-
-function stepDetail(step) {
-  if (step.state === 'failed') {
-    return [step.signal ? `signal ${step.signal}` : `exit code ${step.exit}`,
-      between(step.started, step.ended)].filter(Boolean).join(', ');
-  }
-  return between(step.started, step.ended) ?? step.state;
 }

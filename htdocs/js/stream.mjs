@@ -36,10 +36,18 @@ export class LogStream {
   /**
    * @param build  id, or null for all builds
    * @param on     { line, build, end, gap, time, state }: functions
+   * @param after  id of the event behind which the stream begins; '': a build
+   *               from its start, all builds from now on
    */
-  constructor(build, on) {
+  constructor(build, on, { after = '' } = {}) {
     this.#build = build;
     this.#on = on;
+    this.#lastId = after;
+  }
+
+  /** Id of the last event seen. */
+  get lastId() {
+    return this.#lastId;
   }
 
   open() {

@@ -43,17 +43,22 @@ function measure(grounds) {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  const pane = getComputedStyle(document.querySelector('.log-pane'));
+  const probe = document.createElement('i');
+  document.querySelector('.log-pane').append(probe);
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
   const found = [];
   for (const name of grounds) {
-    const ground = pane.getPropertyValue(name);
+    const ground = colour(name);
     for (const span of document.querySelectorAll('.row .text span')) {
       const style = getComputedStyle(span);
       const own = rgb(style.backgroundColor)[3] > 0 ? style.backgroundColor : ground;
       found.push([contrast(light(style.color), light(own)), span.textContent, name]);
     }
     for (const quiet of ['--log-text', '--log-quiet', '--log-accent', '--log-bad', '--log-warn', '--log-good']) {
-      found.push([contrast(light(pane.getPropertyValue(quiet)), light(ground)), quiet, name]);
+      found.push([contrast(light(colour(quiet)), light(ground)), quiet, name]);
     }
   }
   return found.sort((a, b) => a[0] - b[0]);

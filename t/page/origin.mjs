@@ -44,7 +44,7 @@ await run(async ({ page, ok, is, until }) => {
   await until(async () => await state() === 'ended', WAIT_MS, 'a build is followed to its end');
   const id = /\d+$/.exec(page.url())[0];
   const log = await (await fetch(new URL(`/api/project/builds/${id}/log`, base))).text();
-  const texts = await page.$$eval('#log .line .text', (all) => all.map((one) => one.textContent));
+  const texts = await page.$$eval('#log .row .text', (all) => all.map((one) => one.textContent));
   is(texts.join('\n'), log.trimEnd(), 'each line once, in order');
   is(asked.at(-1), USED ? ORIGIN : own, 'from where streams come');
   if (!USED) {

@@ -42,8 +42,8 @@ async function generations() {
   return (await readFile(ERROR_LOG, 'utf8')).split('resuming normal operations').length - 1;
 }
 
-const texts = (page) => page.$$eval('#log .line .text', (all) => all.map((one) => one.textContent));
-const rows = (page) => page.$$eval('#log .line', (all) => all.length);
+const texts = (page) => page.$$eval('#log .row .text', (all) => all.map((one) => one.textContent));
+const rows = (page) => page.$$eval('#log .row', (all) => all.length);
 const connection = (page) => page.getAttribute('#connection', 'data-state');
 
 /** In a tab: how long it takes to get a small file, how often that failed, and what came of it. */
@@ -91,6 +91,7 @@ function askAllTheTime(pages) {
 /** Press the button until the server has heard it. @return the new build's id */
 async function press(page, path) {
   const before = page.url();
+  await page.evaluate(() => { location.hash = ''; });
   await page.fill('#path', path);
   for (let tries = 0; tries < 3; tries += 1) {
     await page.click('#build-button');

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands above the log of a build: which it is, how it stands, its steps.
+
+import {
+  ending, estimate, iconOf, isFinal, reasonOf, stepDetail, titleOf, wordOf,
+} from './build-words.mjs';
+import { byId, make, setText } from './dom.mjs';
+import { count, t } from './i18n.mjs';
+import { stepOf } from './now-list.mjs';
+import { projectOf } from './projects.mjs';
+import { clockTime, duration, fullTime, since } from './time.mjs';
+
+export class BuildHead {
+  #title = byId('view-title');
+  #state = byId('build');
+  #facts = byId('facts');
+  #steps = byId('steps');
+  #progress = byId('progress');
+  #record = null;
+
+  clear(id) {
+    this.#record = null;
+    this.#title.replaceChildren(t('build.number', { id }));
+    this.#title.removeAttribute('title');
+    this.#state.replaceChildren();
+    delete this.#state.dataset.state;
+    this.#facts.replaceChildren();
+    this.#steps.hidden = true;
+    this.#progress.hidden = true;
+  }
+
+  show(record) {
+    this.#record = record;
+    this.#title.replaceChildren(make('span', {}, titleOf(record)), ' ',
+      make('span', { class: 'number' }, `#${record.id}`));
+    this.#state.dataset.state = record.state;
+    this.#state.replaceChildren(
+      make('img', {
+        src: iconOf(record.state), width: 16, height: 16, alt: '',
+        class: record.state === 'running' ? 'turning' : null,
+      }),
+      make('strong', { class: 'word' }, wordOf(record.state)),
+      make('span', { class: 'how' }));
+    this.#facts.replaceChildren(...facts(record));
+    this.#showSteps(record);
+    this.tick();
+  }
+
+  /** Times go on. */
+  tick() {
+    const record = this.#record;
+    if (record === null) return;
+    const guess = estimate(record, projectOf(record.project)?.average);
+    this.#progress.hidden = guess === null;
+    if (guess !== null) this.#progress.value = guess.share;
+    this.#progress.classList.toggle('late', guess?.isLate === true);
+    setText(this.#state.querySelector('.how'), howOf(record, guess));
+    record.steps?.forEach((step, i) => {
+      const node = this.#steps.children[i]?.querySelector('.quiet');
+      if (step.state === 'running' && node) setText(node, stepDetail(step));
+    });
+  }
+
+  #showSteps({ steps = [] }) {
+    this.#steps.hidden = steps.length === 0;
+    this.#steps.replaceChildren(...steps.map((step) => make('li', { 'data-state': step.state },
+      make('img', {
+        src: iconOf(step.state), width: 14, height: 14, alt: wordOf(step.state),
+        class: step.state === 'running' ? 'turning' : null,
+      }),
+      make('span', {}, step.name), ' ',
+      make('span', { class: 'quiet' }, stepDetail(step)))));
+  }
+}
+
+function howOf(record, guess) {
+  if (record.state === 'queued') return stepOf(record);
+  if (record.state === 'running') {
+    const so = record.started ? t('now.running', { time: duration(since(record.started)) }) : '';
+    return [so, guess?.text, record.reason].filter(Boolean).join(' · ');
+  }
+  return [ending(record), reasonOf(record)].filter(Boolean).join(' · ');
+}
+
+function facts(record) {
+  const time = record.started ?? record.created;
+  const when = make('time', { datetime: time, title: fullTime(time) }, clockTime(time));
+  const [before, behind] = t(record.started ? 'build.started' : 'build.created', { time: '\n' }).split('\n');
+  const all = [
+    make('span', { class: 'path' }, record.project),
+    make('span', {}, before, when, behind),
+    record.user && make('span', {}, t('now.by', { user: record.user })),
+    isFinal(record) && make('span', {}, count('build.size', record.lines ?? 0)),
+  ];
+  return all.filter(Boolean);
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Home: the projects, what runs and waits, what ended. Asked for once, then
+// kept up to date by the `build` events of the stream of all builds.
+
+import { getBuilds, getProjects } from './api.mjs';
+import { isFinal, outcome } from './build-words.mjs';
+import { setClock } from './clock.mjs';
+import { byId } from './dom.mjs';
+import { Following } from './following.mjs';
+import { t } from './i18n.mjs';
+import { NowList } from './now-list.mjs';
+import { ProjectList } from './project-list.mjs';
+import { knownProjects, noteRecord, watchProjects } from './projects.mjs';
+import { RecentList } from './recent-list.mjs';
+import { entitle, milestone } from './telling.mjs';
+
+const PAGE = 25;
+const LIVE_MAX = 200;
+const TICK_MS = 1000;
+// Times like "3 min ago".
+const TICKS_OF_DATES = 20;
+const QUEUE_MS = 400;
+const STATES = ['queued', 'running'];
+
+export class Home {
+  #element = byId('home');
+  #projects = new ProjectList();
+  #now = new NowList();
+  #recent = new RecentList({
+    older: () => this.#older(),
+    chosen: () => this.#reload(),
+  });
+  #following = null;
+  #records = new Map(); // id -> record, what is shown
+  #next = null; // before= of the next page
+  #incomplete = false;
+  #turn = 0; // answers to an earlier one are void
+  #unwatch = null;
+  #tick = 0;
+  #queueTimer = 0;
+  #drawing = false;
+
+  open() {
+    this.#element.hidden = false;
+    entitle([]);
+    this.#projects.open();
+    this.#unwatch = watchProjects(() => this.#draw());
+    this.#following = new Following();
+    this.#following.open(null, {
+      line: () => {},
+      build: (record) => this.#take(record),
+      end: (record) => this.#take(record),
+      gap: () => this.#reload(),
+      time: setClock,
+      why: async () => { await getProjects(); },
+    });
+    this.#reload();
+    let ticks = 0;
+    this.#tick = setInterval(() => {
+      this.#now.tick();
+      ticks += 1;
+      if (ticks % TICKS_OF_DATES === 0) this.#recent.tick();
+      this.#projects.tick();
+    }, TICK_MS);
+  }
+
+  close() {
+    this.#turn += 1;
+    clearInterval(this.#tick);
+    clearTimeout(this.#queueTimer);
+    this.#unwatch?.();
+    this.#projects.close();
+    this.#following?.close();
+    this.#records.clear();
+    this.#element.hidden = true;
+  }
+
+  /** Start a build, by a key. */
+  focus() {
+    this.#projects.focus();
+  }
+
+  async #reload() {
+    this.#turn += 1;
+    const turn = this.#turn;
+    const { project } = this.#recent;
+    const only = project === '' ? {} : { project };
+    this.#records.clear();
+    try {
+      const [page, ...live] = await Promise.all([
+        getBuilds({ limit: PAGE, ...only }),
+        ...STATES.map((state) => getBuilds({ state, limit: LIVE_MAX })),
+      ]);
+      if (turn !== this.#turn) return;
+      this.#next = page.next;
+      this.#incomplete = page.incomplete === true;
+      for (const one of [page, ...live]) one.builds.forEach((record) => this.#merge(record));
+      this.#draw();
+    } catch (problem) {
+      if (turn === this.#turn) this.#recent.say(t('recent.failed', { why: problem.message }));
+    }
+  }
+
+  async #older() {
+    const turn = this.#turn;
+    const { project } = this.#recent;
+    this.#recent.say(t('recent.loading'));
+    try {
+      const page = await getBuilds({
+        limit: PAGE, before: this.#next, ...(project === '' ? {} : { project }),
+      });
+      if (turn !== this.#turn) return;
+      this.#next = page.next;
+      page.builds.forEach((record) => this.#merge(record));
+      this.#draw();
+    } catch (problem) {
+      if (turn === this.#turn) this.#recent.say(t('recent.failed', { why: problem.message }));
+    }
+  }
+
+  // A list may have been written before the event that overtook it.
+  #merge(record) {
+    const was = this.#records.get(record.id);
+    if (was !== undefined && rank(was) > rank(record)) return false;
+    this.#records.set(record.id, record);
+    noteRecord(record);
+    return was?.state !== record.state;
+  }
+
+  #take(record) {
+    const isNew = this.#merge(record);
+    if (isNew && (isFinal(record) || record.state === 'running')) milestone(outcome(record));
+    // Who waits has another place now.
+    if (isNew && [...this.#records.values()].some(({ state }) => state === 'queued')) {
+      clearTimeout(this.#queueTimer);
+      this.#queueTimer = setTimeout(() => this.#places(), QUEUE_MS);
+    }
+    this.#draw();
+  }
+
+  async #places() {
+    const turn = this.#turn;
+    const list = await getBuilds({ state: 'queued', limit: LIVE_MAX }).catch(() => null);
+    if (list === null || turn !== this.#turn) return;
+    list.builds.forEach((record) => this.#merge(record));
+    this.#draw();
+  }
+
+  #draw() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      const all = [...this.#records.values()];
+      const { project } = this.#recent;
+      this.#now.show(all.filter((record) => !isFinal(record)));
+      this.#recent.offer(knownProjects());
+      this.#recent.show(
+        all.filter((record) => isFinal(record) && (project === '' || record.project === project))
+          .sort((a, b) => b.id - a.id),
+        { more: this.#next !== null, said: this.#incomplete ? t('recent.incomplete') : '' });
+    });
+  }
+}
+
+// Records of a build only go on.
+function rank(record) {
+  if (isFinal(record)) return 2;
+  return record.state === 'running' ? 1 : 0;
+}
