@@ -122,6 +122,9 @@ bench-store: $(MODULE) ## measure lists of many builds, and a large log: BUILDS=
 	@MODULE=$(MODULE) APXS=$(APXS) BUILDS='$(BUILDS)' LOG='$(LOG)' \
 	    exec t/bench/store.pl
 
+screenshots: deps-test $(MODULE) ## pictures of the page for README.md: docs/*.png
+	@MODULE=$(MODULE) APXS=$(APXS) t/screenshots.sh
+
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
 install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
@@ -145,5 +148,5 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: all deps deps-test run test lint unit suite asan fuzz bench \
-        bench-store install clean help
+        bench-store screenshots install clean help
 .DELETE_ON_ERROR:

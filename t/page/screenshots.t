@@ -3,12 +3,13 @@
 # those of every view, size and theme, to be looked at.
 use strict;
 use warnings;
+use File::Copy qw(copy);
 use Test::More;
 use BuildLog::Test;
 use BuildLog::Server;
 
-my $show = 'perl ' . top() . '/t/page/show.pl';
-my $base = top() . '/show';
+my $show = './run';
+my $base = top() . '/projects';
 mkdir $base;
 my %steps = (
     shop     => ['Web shop',      install => "$show install", build => "$show build", test => "$show test"],
@@ -21,6 +22,8 @@ my $projects = '';
 for my $name (sort keys %steps) {
     my ($title, @steps) = @{ $steps{$name} };
     mkdir "$base/$name";
+    copy(top() . '/t/page/show.pl', "$base/$name/run") or die "$base/$name/run: $!\n";
+    chmod 0755, "$base/$name/run";
     my $lines = '';
     while (my ($step, $command) = splice @steps, 0, 2) {
         $lines .= qq(    BuildLogStep $step "$command"\n);

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # show.pl NAME - a step of a project that only looks like one: what
-# t/page/screenshots.t builds. It prints as its real twin would, in a few seconds.
+# t/page/screenshots.t builds, as ./run in each. It prints as its real twin
+# would, in a few seconds.
 use strict;
 use warnings;
 use Time::HiRes qw(sleep);
@@ -64,7 +65,7 @@ my %step = (
         exit 1;
     },
     deploy  => sub {
-        for my $i (1 .. -e 'few' ? 20 : 60) {
+        for my $i (1 .. (-e 'few' ? 20 : 60)) {
             say_line sprintf '%s  node-%02d  %s', in_colour(blue => 'sync'), 1 + $i % 12, "release/2026-11/part-$i.tar";
             wait_for(0.25);
         }
