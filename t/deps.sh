@@ -37,6 +37,7 @@ clang                   clang
 clang-format            clang-format
 cppcheck                cppcheck
 chromium                chromium
+fonts-wqy-microhei      /usr/share/fonts/*/*/*[Cc][Jj][Kk]* /usr/share/fonts/truetype/wqy/*
 postgresql              /usr/lib/postgresql/*/bin/initdb
 libaprutil1-dbd-pgsql   /usr/lib/*/apr-util-1/apr_dbd_pgsql.so
 '

@@ -20,6 +20,8 @@ import { answer, entitle, milestone } from './telling.mjs';
 import { Truth } from './truth.mjs';
 
 const TICK_MS = 1000;
+// No event says that a build moved up in the queue.
+const QUEUE_TICKS = 5;
 
 export class BuildView {
   #element = byId('build-view');
@@ -68,7 +70,12 @@ export class BuildView {
     byId('raw').href = `/api/project/builds/${id}/log`;
     this.#actions();
     this.#following = new Following();
-    this.#tick = setInterval(() => this.#head.tick(), TICK_MS);
+    let ticks = 0;
+    this.#tick = setInterval(() => {
+      this.#head.tick();
+      ticks += 1;
+      if (ticks % QUEUE_TICKS === 0 && this.#record?.state === 'queued') this.#look();
+    }, TICK_MS);
     this.#load(line);
     loadProjects().catch(() => {}).then(() => this.#head.tick());
   }
@@ -178,6 +185,15 @@ export class BuildView {
       time: setClock,
       why: (stream) => this.#why(stream, turn),
     }, after ?? '');
+  }
+
+  async #look() {
+    const turn = this.#turn;
+    const record = await getBuild(this.#id).catch(() => null);
+    // The stream says the rest.
+    if (turn === this.#turn && record?.state === 'queued' && this.#record.state === 'queued') {
+      this.#take(record);
+    }
   }
 
   // Refused: rejects if the record is refused, too. 204: all was sent.

@@ -27,7 +27,7 @@ export function ending(record) {
   if (failed !== null) parts.push(t('end.step', { step: failed }));
   const took = between(record.started, record.ended);
   if (took !== null) parts.push(t('end.after', { time: took }));
-  return parts.join(' ');
+  return parts.join(t('end.join'));
 }
 
 /** What a screen reader is told, and the title of the log's end. */
@@ -41,7 +41,9 @@ export function outcome(record) {
 export function reasonOf(record) {
   const isTold = record.state === 'failed'
     && (record.exit !== null || record.signal !== null);
-  return isTold ? '' : record.reason ?? '';
+  if (isTold || !record.reason) return '';
+  const by = record.state === 'cancelled' ? /^by (\S.*)$/.exec(record.reason) : null;
+  return by === null ? record.reason : t('end.by', { user: by[1] });
 }
 
 /** A step beside its name. */
@@ -50,7 +52,7 @@ export function stepDetail(step) {
   if (step.state === 'failed') {
     const how = step.signal ? t('end.signal', { signal: step.signal })
       : t('end.code', { exit: step.exit });
-    return [how, took].filter(Boolean).join(', ');
+    return [how, took].filter(Boolean).join(t('end.list'));
   }
   if (step.state === 'running' && step.started) return duration(since(step.started));
   return took ?? '';

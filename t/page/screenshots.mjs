@@ -85,6 +85,10 @@ await run(async ({ page }) => {
         }
       }
     }
+    await page.evaluate(() => localStorage.setItem('buildlog.language', '"zh"'));
+    for (const name of ['home', 'failed', 'live']) await shoot(`${name}-zh`, 'wide', 'light', ...view[name]);
+    await page.keyboard.press('?');
+    await page.screenshot({ path: join(SHOTS, 'keys-zh.png') });
     return;
   }
   SIZES.picture = [1200, 700];
