@@ -11,7 +11,9 @@ use BuildLog::Server;
 
 BuildLog::Puppet->new($_) for qw(view home);
 my $htdocs = top() . '/htdocs';
+# Nothing to build, and no room for viewers.
 my $empty  = BuildLog::Server->start(<<"END");
+BuildLogMaxClients 0
 <Directory "@{[top()]}/t/projects/puppet-*">
     BuildLog Off
 </Directory>

@@ -12,13 +12,14 @@ const RETRY_MOST_MS = 60000;
 
 const refusal = byId('refusal');
 const refusalText = byId('refusal-text');
+const retry = byId('retry');
 const pill = new Pill();
 
 let origin = ''; // where streams are taken from; '': the page's own
 let current = null;
 let again = null;
 
-byId('retry').addEventListener('click', () => {
+retry.addEventListener('click', () => {
   refusal.hidden = true;
   again?.();
 });
@@ -84,6 +85,8 @@ export class Following {
       refusal.hidden = true;
       if (state !== 'ended') this.#retryMs = RETRY_FIRST_MS;
     }
+    // The browser comes back by itself: there is nothing to press.
+    if (state === 'busy') this.#say(t('pill.busyhelp'), false);
     if (state === 'closed') this.#ask(why);
   }
 
@@ -114,7 +117,12 @@ export class Following {
       pill.show('reconnecting', { at: Date.now() + this.#retryMs });
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MOST_MS);
     }
+    this.#say(text, true);
+  }
+
+  #say(text, canRetry) {
     refusalText.textContent = text;
+    retry.hidden = !canRetry;
     refusal.hidden = false;
   }
 }

@@ -16,10 +16,13 @@ import { entitle, milestone } from './telling.mjs';
 
 const PAGE = 25;
 const LIVE_MAX = 200;
+// Ended builds that stay when nobody asked for older ones: the page is left open.
+const ENDED_MAX = 100;
 const TICK_MS = 1000;
 // Times like "3 min ago".
 const TICKS_OF_DATES = 20;
 const QUEUE_MS = 400;
+const RETRY_MS = 10000;
 const STATES = ['queued', 'running'];
 
 export class Home {
@@ -34,10 +37,13 @@ export class Home {
   #records = new Map(); // id -> record, what is shown
   #next = null; // before= of the next page
   #incomplete = false;
+  #room = ENDED_MAX;
   #turn = 0; // answers to an earlier one are void
   #unwatch = null;
   #tick = 0;
   #queueTimer = 0;
+  #retryTimer = 0;
+  #loaded = false;
   #drawing = false;
 
   open() {
@@ -68,6 +74,8 @@ export class Home {
     this.#turn += 1;
     clearInterval(this.#tick);
     clearTimeout(this.#queueTimer);
+    clearTimeout(this.#retryTimer);
+    this.#loaded = false;
     this.#unwatch?.();
     this.#projects.close();
     this.#following?.close();
@@ -86,6 +94,7 @@ export class Home {
     const { project } = this.#recent;
     const only = project === '' ? {} : { project };
     this.#records.clear();
+    this.#room = ENDED_MAX;
     try {
       const [page, ...live] = await Promise.all([
         getBuilds({ limit: PAGE, ...only }),
@@ -94,10 +103,13 @@ export class Home {
       if (turn !== this.#turn) return;
       this.#next = page.next;
       this.#incomplete = page.incomplete === true;
+      this.#loaded = true;
       for (const one of [page, ...live]) one.builds.forEach((record) => this.#merge(record));
       this.#draw();
     } catch (problem) {
-      if (turn === this.#turn) this.#recent.say(t('recent.failed', { why: problem.message }));
+      if (turn !== this.#turn) return;
+      this.#recent.say(t('recent.failed', { why: problem.message }));
+      if (!problem.isHopeless) this.#retryTimer = setTimeout(() => this.#reload(), RETRY_MS);
     }
   }
 
@@ -111,6 +123,7 @@ export class Home {
       });
       if (turn !== this.#turn) return;
       this.#next = page.next;
+      this.#room += PAGE;
       page.builds.forEach((record) => this.#merge(record));
       this.#draw();
     } catch (problem) {
@@ -151,13 +164,21 @@ export class Home {
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
+      if (!this.#loaded) return;
       const all = [...this.#records.values()];
       const { project } = this.#recent;
       this.#now.show(all.filter((record) => !isFinal(record)));
       this.#recent.offer(knownProjects());
-      this.#recent.show(
-        all.filter((record) => isFinal(record) && (project === '' || record.project === project))
-          .sort((a, b) => b.id - a.id),
+      const isWanted = (record) => project === '' || record.project === project;
+      const ended = all.filter((record) => isFinal(record) && isWanted(record))
+        .sort((a, b) => b.id - a.id);
+      for (const { id } of ended.splice(this.#room)) {
+        this.#records.delete(id);
+        this.#next = ended.at(-1).id;
+      }
+      all.filter((record) => isFinal(record) && !isWanted(record))
+        .forEach(({ id }) => this.#records.delete(id));
+      this.#recent.show(ended,
         { more: this.#next !== null, said: this.#incomplete ? t('recent.incomplete') : '' });
     });
   }

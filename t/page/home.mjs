@@ -3,7 +3,7 @@
 // and waits, what ended; keys, themes, languages
 //
 //   DEMO_OK    path of a project that prints some lines and succeeds
-//   EMPTY_URL  a server where nothing may be built
+//   EMPTY_URL  a server where nothing may be built, without room for viewers
 // and the puppet puppet-home.
 import assert from 'node:assert/strict';
 
@@ -17,7 +17,7 @@ const { DEMO_OK, EMPTY_URL } = process.env;
 const PUPPET = 'puppet-home';
 
 // Refused on purpose; and the server that has no projects.
-allowErrors(/\/api\/project\/build\)$/, /^request to another host: /);
+allowErrors(/\/api\/project\/build\)$/, /status of 503/, /^request to another host: /);
 
 await run(async ({ context }) => {
   const test = tester(context);
@@ -138,6 +138,26 @@ await run(async ({ context }) => {
     await page.waitForSelector('.nothing');
     assert.match(await page.textContent('.nothing pre'), /<Directory ".*">\s+BuildLog On/);
     assert.match(await page.textContent('.nothing'), /graceful/);
+    // This server also has no room for viewers.
+    await stateIs(page, 'busy');
+    assert.match(await page.textContent('#connection'), /Server full/);
+    assert.match(await page.textContent('#refusal-text'), /No room for more viewers; the page tries again/);
+    assert.ok(await page.isHidden('#retry'));
+  });
+
+  await test('a list that cannot be had is said, and asked for again', async () => {
+    const page = await context.newPage();
+    await page.clock.install();
+    let down = true;
+    await page.route('**/api/project/builds?*', (route) => (down ? route.fulfill({
+      status: 503, contentType: 'application/problem+json', body: '{"title":"Busy","detail":"Not now"}',
+    }) : route.continue()));
+    await page.goto(base);
+    await page.waitForFunction(() => /cannot be loaded.*Not now/.test(document.querySelector('#recent').textContent));
+    down = false;
+    await page.clock.runFor(11000);
+    await page.waitForSelector('.recent tbody tr');
+    assert.doesNotMatch(await page.textContent('#recent'), /cannot be loaded/);
   });
 
   await test('a sheet of keys: it holds the focus, and gives it back', async () => {
