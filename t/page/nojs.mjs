@@ -13,7 +13,8 @@ await run(async ({ page, ok, is, like, until }) => {
   const path = project('made-nojs');
   const log = async () => page.textContent('pre');
 
-  await page.goto(`${base}/api/project/projects`);
+  await page.goto(base);
+  await page.click('a[href="/api/project/projects"]');
   is(await page.title(), 'Projects', 'the projects are a page');
   const row = page.locator('tr', { hasText: path });
   is(await row.locator('button').evaluate((button) => getComputedStyle(button.form).display),
