@@ -65,6 +65,8 @@ export function stepDetail(step) {
 export function estimate(record, average) {
   if (!average || record.state !== 'running' || !record.started) return null;
   const usual = average.seconds * 1000;
+  // Whole seconds: builds that take no time are not estimated.
+  if (!(usual > 0)) return null;
   const left = usual - since(record.started);
   const of = duration(usual);
   if (left < 0) return { share: 1, isLate: true, text: t('estimate.late', { usual: of, over: duration(-left) }) };
