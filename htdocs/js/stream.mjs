@@ -1,20 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// The event stream of one build, or of all: opened, watched, reconnected.
+// The event stream of one build, or of all, for one page: each line once, and
+// how the connection stands.
 //
-// States: connecting, live, reconnecting, busy, ended, closed. The browser
-// reconnects by itself as long as readyState says CONNECTING; when it has
-// given up (closed), the owner finds out why and may open() again. Reopening
-// goes on behind the last event seen.
+// All tabs of a browser share one connection for each stream, in a shared
+// worker (stream-hub.mjs). A tab that is not where the others are, or was too
+// slow, catches up by a connection of its own and then joins them. Where there
+// is no shared worker each tab has its own, and gives it back while the page
+// is hidden for long.
+//
+//   joining --> joined                    the worker's events
+//      |          | too slow   ^
+//      v          v            |          (merging: its own events up to the
+//   waiting --> own --> merging           worker's place, which hold back the
+//      ^         |                        worker's)
+//      +---------+  others wait
+//   alone                                 no worker
+//
+// States told: connecting, live, catching { lines }, reconnecting { at },
+// busy { at }, ended, closed { status }.
 
 import { isLater } from './event-id.mjs';
+import { canShare, Link } from './stream-link.mjs';
+import { Source, streamUrl } from './stream-source.mjs';
 
-// Two pings of 15 s and some patience.
-const SILENCE_MS = 35000;
-const WATCH_MS = 2500;
+// How far behind the server's clock a line is that is not late.
+const LAG_MS = 2000;
 
-// Over HTTP/2 the server ends each answer at once and is asked again after at
-// most 5 s: this is how it works, and no loss of connection.
-const POLL_PAUSE_MS = 6000;
+// A stream in which nothing comes for so long is at its end.
+const QUIET_MS = 400;
+
+// Being late is told when it lasts, and when it is many lines.
+const CATCHING_MS = 300;
+const CATCHING_LINES = 200;
+const CATCHING_TELL_MS = 250;
+
+const LATER_MS = 1000;
+
+const DEATHS_MOST = 5;
+
+// So long a hidden page without a worker keeps its connection.
+const HIDDEN_MS = 30000;
 
 // Other addresses that did not let a stream in: not asked again by this page.
 const unusable = new Set();
@@ -23,41 +48,51 @@ export class LogStream {
   #build;
   #on;
   #origin = '';
-  #reached = false; // a stream was open at this origin
+  #mode = ''; // '': not open
+  #link = null;
+  #deaths = 0; // of workers
   #source = null;
+  #held = []; // from the worker, while merging
+  #mergeAt = ''; // the worker's place
+  #joinAsked = 0; // when
   #state = '';
-  #opened = false;
-  #lastId = '';
+  #detail = '';
+  #lastId;
+  #floor; // what is behind it is here, also of builds that #seen does not know
   #seen = new Map(); // build -> id of its last line
-  #heardAt = 0;
+  #aheadMs = 0; // the server's clock minus ours
+  #eventAt = 0;
+  #late = { lines: 0, since: 0, toldAt: 0 };
+  #asked = null; // why the server closed it
   #watch = 0;
-  #grace = 0;
+  #hide = 0;
+  #listeners = null;
 
   /**
    * @param build  id, or null for all builds
    * @param on     { line, build, end, gap, time, state }: functions
-   * @param after  id of the event behind which the stream begins; '': a build
-   *               from its start, all builds from now on
+   * @param after  id behind which the stream begins; '': a build from its
+   *               start, all builds from now
    */
   constructor(build, on, { after = '' } = {}) {
-    this.#build = build;
+    this.#build = build === null ? null : String(build);
     this.#on = on;
     this.#lastId = after;
+    this.#floor = after;
   }
 
-  /** Id of the last event seen. */
+  /** Of the last event seen: open() goes on behind it. */
   get lastId() {
     return this.#lastId;
   }
 
   open() {
     this.#drop();
-    this.#enter(this.#state === '' ? 'connecting' : 'reconnecting');
-    this.#opened = false;
-    this.#heardAt = Date.now();
-    this.#source = new EventSource(this.#url(), { withCredentials: this.#origin !== '' });
-    this.#listen(this.#source);
-    this.#watch = setInterval(() => this.#look(), WATCH_MS);
+    this.#enter(this.#state === '' ? 'connecting' : 'reconnecting', { at: 0 });
+    this.#eventAt = Date.now();
+    this.#begin();
+    this.#watch = setInterval(() => this.#look(), QUIET_MS / 2);
+    this.#listen();
   }
 
   close() {
@@ -68,8 +103,7 @@ export class LogStream {
   moveTo(origin) {
     if (this.#origin === origin || this.#state === 'ended' || unusable.has(origin)) return;
     this.#origin = origin;
-    this.#reached = false;
-    if (this.#source !== null) this.open();
+    if (this.#mode !== '') this.open();
   }
 
   /** Everything is here: nothing more will come. */
@@ -84,7 +118,8 @@ export class LogStream {
     try {
       const headers = { Accept: 'text/event-stream' };
       const credentials = this.#origin === '' ? 'same-origin' : 'include';
-      return (await fetch(this.#url(), { headers, credentials, signal: stop.signal })).status;
+      const url = streamUrl(this.#where(), this.#lastId);
+      return (await fetch(url, { headers, credentials, signal: stop.signal })).status;
     } catch {
       return 0;
     } finally {
@@ -92,107 +127,342 @@ export class LogStream {
     }
   }
 
-  #url() {
-    const query = new URLSearchParams();
-    if (this.#build !== null) query.set('build', this.#build);
-    query.set('format', 'json');
-    if (this.#lastId !== '') query.set('lastEventId', this.#lastId);
-    return `${this.#origin}/api/log/push?${query}`;
+  #where() {
+    const [page] = performance.getEntriesByType('navigation');
+    const polled = this.#origin === '' && /^h[23]/.test(page?.nextHopProtocol ?? '');
+    return { build: this.#build, origin: this.#origin, polled };
+  }
+
+  // ---- shared or alone ------------------------------------------------------
+
+  #begin() {
+    if (!canShare()) {
+      this.#goAlone();
+      return;
+    }
+    this.#mode = 'joining';
+    try {
+      this.#link = new Link({
+        hear: (message) => this.#hear(message),
+        gone: () => this.#workerGone(),
+        failed: () => this.#goAlone(),
+      });
+    } catch {
+      this.#goAlone();
+    }
   }
 
   #drop() {
     clearInterval(this.#watch);
-    clearTimeout(this.#grace);
+    clearTimeout(this.#hide);
+    this.#listeners?.abort();
+    this.#leave();
+    this.#mode = '';
+  }
+
+  #leave() {
+    this.#link?.close();
+    this.#link = null;
+    this.#shut();
+    this.#held = [];
+  }
+
+  /** Its own connection. */
+  #shut() {
     this.#source?.close();
     this.#source = null;
   }
 
-  #enter(state) {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.#on.state(state);
-  }
-
-  #listen(source) {
-    const on = (name, take) => source.addEventListener(name, (event) => {
-      if (source !== this.#source) return;
-      this.#heard(event, name);
-      const value = parsed(event.data);
-      if (value !== null) take(value);
+  #goOwn() {
+    this.#shut();
+    this.#joinAsked = 0;
+    this.#eventAt = Date.now();
+    const source = new Source(this.#where(), {
+      event: (name, id, data) => {
+        if (source === this.#source) this.#ownEvent(name, id, data);
+      },
+      state: (name, detail) => {
+        if (source === this.#source) this.#connectionIs(name, detail);
+      },
     });
-    on('message', (line) => this.#line(line));
-    on('build', (record) => this.#on.build(record));
-    on('gap', (gap) => this.#on.gap(gap));
-    on('ping', (ping) => this.#on.time(ping.time));
-    on('busy', () => this.#enter('busy'));
-    on('end', (record) => {
-      if (this.#build === null) {
-        this.#on.build(record);
-        return;
-      }
-      this.end();
-      this.#on.end(record);
-    });
-    source.onopen = () => {
-      if (source !== this.#source) return;
-      this.#opened = true;
-      this.#reached = true;
-      this.#heardAt = Date.now();
-      if (this.#state !== 'busy') this.#live();
-    };
-    source.onerror = () => {
-      if (source === this.#source) this.#failed(source);
-    };
+    this.#source = source;
+    source.open(this.#lastId);
   }
 
-  #heard(event, name) {
-    this.#heardAt = Date.now();
-    if (event.lastEventId !== '') this.#lastId = event.lastEventId;
-    if (name !== 'busy') this.#live();
+  #goAlone() {
+    this.#leave();
+    this.#mode = 'alone';
+    this.#goOwn();
+    this.#seenOrNot();
   }
 
-  #live() {
-    clearTimeout(this.#grace);
-    this.#enter('live');
+  #workerGone() {
+    this.#deaths += 1;
+    this.#leave();
+    this.#enter('reconnecting', { at: 0 });
+    if (this.#deaths < DEATHS_MOST) this.#begin();
+    else this.#goAlone();
+  }
+
+  #hello() {
+    this.#shut();
+    this.#held = [];
+    this.#mode = 'joining';
+    this.#link.say('hello', { where: this.#where(), at: this.#lastId, visible: isVisible() });
+  }
+
+  // ---- what the worker says ---------------------------------------------------
+
+  #hear(message) {
+    switch (message.say) {
+      case 'welcome':
+      case 'unknown':
+        this.#hello();
+        break;
+      case 'joined':
+        this.#joined(message);
+        break;
+      case 'events':
+      case 'state':
+        if (this.#mode === 'merging') this.#held.push(message);
+        else if (this.#mode === 'joined') this.#workerSays(message);
+        break;
+      case 'behind':
+        this.#held = [];
+        this.#mode = this.#source === null ? 'waiting' : 'own';
+        this.#joinAsked = Date.now();
+        if (this.#state === 'live') this.#enter('catching', { lines: this.#late.lines });
+        break;
+      case 'later':
+        break;
+      case 'wait':
+        this.#mode = 'waiting';
+        break;
+      case 'go':
+        this.#mode = 'own';
+        this.#goOwn();
+        break;
+      case 'yield':
+        this.#shut();
+        this.#mode = 'waiting';
+        break;
+      default:
+    }
+  }
+
+  #joined({ place, records, state }) {
+    this.#mergeAt = place;
+    this.#held = [{ say: 'state', state }];
+    this.#mode = 'merging';
+    if (this.#source === null) records.forEach((data) => this.#event('build', '', data));
+    this.#merge();
+  }
+
+  /** All that the worker has sent before its place is here: go on with what it sends. */
+  #merge() {
+    if (this.#source !== null) {
+      if (isLater(this.#mergeAt, this.#lastId)) return;
+      this.#shut();
+      this.#link.say('merged');
+    }
+    this.#mode = 'joined';
+    this.#floor = this.#lastId;
+    const held = this.#held;
+    this.#held = [];
+    for (const message of held) {
+      if (this.#mode === 'joined') this.#workerSays(message);
+    }
+  }
+
+  #workerSays({ say, list, chars, state }) {
+    if (say === 'state') {
+      this.#connectionIs(...state);
+      return;
+    }
+    for (let i = 0; i < list.length && this.#mode === 'joined'; i += 3) {
+      this.#event(list[i], list[i + 1], list[i + 2]);
+    }
+    this.#link?.say('took', { chars });
+  }
+
+  // ---- its own connection --------------------------------------------------------
+
+  #ownEvent(name, id, data) {
+    this.#event(name, id, data);
+    if (this.#mode === 'merging') this.#merge();
+    else if (this.#mode === 'own' && this.#lag(id) < LAG_MS) this.#askToJoin();
+  }
+
+  #askToJoin() {
+    if (Date.now() - this.#joinAsked < LATER_MS) return;
+    this.#joinAsked = Date.now();
+    this.#link.say('join', { at: this.#lastId });
+  }
+
+  // ---- events ------------------------------------------------------------------------
+
+  #event(name, id, data) {
+    const value = parsed(data);
+    if (value === null) return;
+    this.#eventAt = Date.now();
+    const isKnown = id !== '' && !isLater(id, this.#floor);
+    if (id !== '' && !isKnown) this.#lastId = id;
+    switch (name) {
+      case 'message':
+        this.#line(value);
+        break;
+      case 'build':
+        if (!isKnown) this.#on.build(value);
+        break;
+      case 'gap':
+        // The log may come once more from its start.
+        this.#floor = '';
+        this.#on.gap(value);
+        break;
+      case 'ping':
+        this.#aheadMs = (Date.parse(value.time) || Date.now()) - Date.now();
+        this.#on.time(value.time);
+        break;
+      case 'end':
+        if (isKnown) break;
+        if (this.#build !== null) this.end();
+        if (this.#build !== null) this.#on.end(value);
+        else this.#on.build(value);
+        break;
+      default:
+    }
   }
 
   #line(line) {
-    if (!isLater(line.id, this.#seen.get(line.build) ?? '')) return;
+    if (!isLater(line.id, this.#seen.get(line.build) ?? this.#floor)) return;
     this.#seen.set(line.build, line.id);
+    this.#countLate(line.id);
     this.#on.line(line);
   }
 
-  #failed(source) {
-    if (this.#origin !== '' && !this.#reached) {
+  // ---- how it stands ------------------------------------------------------------------
+
+  /** How long ago, by the server's clock, an event was; '': now. */
+  #lag(id) {
+    return id === '' ? Infinity : Date.now() + this.#aheadMs - Number(id) / 1000;
+  }
+
+  #countLate(id) {
+    const late = this.#late;
+    if (this.#lag(id) < LAG_MS) {
+      this.#caughtUp();
+      return;
+    }
+    const now = Date.now();
+    if (late.lines === 0) late.since = now;
+    late.lines += 1;
+    if (late.lines < CATCHING_LINES || now - late.since < CATCHING_MS
+        || now - late.toldAt < CATCHING_TELL_MS) return;
+    if (this.#state !== 'live' && this.#state !== 'catching') return;
+    late.toldAt = now;
+    this.#enter('catching', { lines: late.lines });
+  }
+
+  #caughtUp() {
+    this.#late.lines = 0;
+    if (this.#state === 'catching') this.#enter('live');
+  }
+
+  #connectionIs(name, detail) {
+    if (name === 'unreachable') {
       // The other address does not let this page in, or is not there: the
       // page's own is.
       unusable.add(this.#origin);
       this.moveTo('');
-      return;
+    } else if (name === 'closed') {
+      this.#closed();
+    } else if (name === 'open') {
+      if (this.#state !== 'catching') this.#enter('live');
+    } else if (name !== 'connecting') {
+      this.#enter(name, detail);
     }
-    if (source.readyState === EventSource.CLOSED) {
-      this.#drop();
-      this.#enter('closed');
-      return;
-    }
-    const wait = this.#opened && this.#isPolled() ? POLL_PAUSE_MS : 0;
-    this.#opened = false;
-    if (this.#state === 'busy') return;
-    clearTimeout(this.#grace);
-    if (wait === 0) this.#enter('reconnecting');
-    else this.#grace = setTimeout(() => this.#enter('reconnecting'), wait);
   }
 
-  #isPolled() {
-    const [page] = performance.getEntriesByType('navigation');
-    return this.#origin === '' && /^h[23]/.test(page?.nextHopProtocol ?? '');
+  /** EventSource does not say why. */
+  async #closed() {
+    this.#drop();
+    this.#mode = 'asking';
+    const asked = this.#asked = {};
+    const isOver = () => this.#mode !== 'asking' || asked !== this.#asked;
+    const status = await this.status();
+    if (isOver()) return;
+    const record = status === 204 && this.#build !== null ? await finalRecord(this.#build) : null;
+    if (isOver()) return;
+    this.#mode = '';
+    if (record === null) {
+      this.#enter('closed', { status });
+      return;
+    }
+    this.end();
+    this.#on.end(record);
   }
 
-  // A connection can be dead without anybody having said so.
   #look() {
-    if (Date.now() - this.#heardAt > SILENCE_MS) this.open();
+    if (Date.now() - this.#eventAt < QUIET_MS) return;
+    if (this.#mode === 'own' && this.#source.state === 'open') this.#askToJoin();
+    if (this.#mode !== 'waiting') this.#caughtUp();
+  }
+
+  #enter(state, detail = {}) {
+    const text = JSON.stringify(detail);
+    if (state === this.#state && text === this.#detail) return;
+    this.#state = state;
+    this.#detail = text;
+    this.#on.state(state, detail);
+  }
+
+  // ---- the page -----------------------------------------------------------------------
+
+  #listen() {
+    this.#listeners = new AbortController();
+    const { signal } = this.#listeners;
+    document.addEventListener('visibilitychange', () => this.#seenOrNot(), { signal });
+    addEventListener('online', () => this.#link?.say('retry'), { signal });
+    // A page that the browser keeps has no connections, and may come back.
+    addEventListener('pagehide', () => {
+      this.#leave();
+      this.#mode = 'away';
+    }, { signal });
+    addEventListener('pageshow', () => {
+      if (this.#mode === 'away') this.open();
+    }, { signal });
+    this.#seenOrNot();
+  }
+
+  #seenOrNot() {
+    clearTimeout(this.#hide);
+    if (this.#link !== null) {
+      this.#link.say('seen', { visible: isVisible() });
+    } else if (isVisible()) {
+      if (this.#mode === 'asleep') this.open();
+    } else {
+      this.#hide = setTimeout(() => this.#sleep(), HIDDEN_MS);
+    }
+  }
+
+  #sleep() {
+    if (this.#mode !== 'alone') return;
+    this.#shut();
+    this.#mode = 'asleep';
+    this.#enter('reconnecting', { at: 0 });
   }
 }
+
+async function finalRecord(build) {
+  try {
+    const response = await fetch(`/api/project/builds/${build}`, { headers: { Accept: 'application/json' } });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+const isVisible = () => document.visibilityState === 'visible';
 
 function parsed(text) {
   try {

@@ -1,0 +1,56 @@
+# 96-streams.t - the streams of the page by themselves (htdocs/js/stream*.mjs):
+# tabs that share a connection, or cannot; breaks of each kind; what is told of
+# them
+#
+# Promises: 1 (each line to each viewer exactly once, in order), 3 (no viewer
+# delays another), 6 (restarts and killed children: viewers come back without a
+# missing or double line).
+use strict;
+use warnings;
+use Test::More;
+use BuildLog::Test;
+use BuildLog::Puppet;
+use BuildLog::Server;
+
+# Children are killed; httpd says so.
+allow_in_log(qr/AH00052: child pid \d+ exit signal Killed/);
+
+my $htdocs = top() . '/htdocs';
+
+sub server
+{
+    my ($more, %opt) = @_;
+    return BuildLog::Server->start(<<"END", %opt);
+DocumentRoot "$htdocs"
+<Directory "$htdocs">
+    Require all granted
+</Directory>
+DirectoryIndex index.html
+AddType text/html       .html
+AddType text/css        .css
+AddType text/javascript .mjs
+AddType image/svg+xml   .svg
+BuildLogPing 1s
+BuildLogMaxBuilds 20
+$more
+END
+}
+
+sub run_with
+{
+    my ($s, $file, %opt) = @_;
+    return run_page_test($file, seconds => $opt{seconds}, env => {
+        SERVER_URL => $s->url,
+        HTTPD_PID  => $s->parent,
+        ERROR_LOG  => $s->dir . '/error_log',
+        %{ $opt{env} },
+    });
+}
+
+my $s = server('');
+my $p = BuildLog::Puppet->new('streams', server => $s);
+
+$p->prepare('count 500');
+run_with($s, 'stream-tabs.mjs', seconds => 240, env => { WATCHED => $p->path });
+
+done_testing;
