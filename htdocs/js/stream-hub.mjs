@@ -213,19 +213,32 @@ export class Hub {
   #feeds = new Map();
   #members = new Set(); // in the order in which they began to wait
   #lock = `buildlog-stream-${Math.random()}`;
+  #ready;
   #ticks = 0;
 
   constructor() {
-    // Who waits for it learns that this worker is gone.
-    navigator.locks?.request(this.#lock, () => new Promise(() => {})).catch(() => {});
+    this.#ready = this.#hold();
     setInterval(() => this.#tick(), TICK_MS);
   }
 
-  connect(port) {
+  /** Who waits for this lock learns that the worker is gone. */
+  async #hold() {
+    if (!navigator.locks) return;
+    await new Promise((done) => {
+      navigator.locks.request(this.#lock, () => {
+        done();
+        return new Promise(() => {});
+      }).catch(done);
+    });
+  }
+
+  async connect(port) {
     const member = new Member(port);
     port.addEventListener('message', (event) => this.#hear(member, event.data));
     port.addEventListener('close', () => this.#end(member));
     port.start();
+    // Not before the lock is held: it would seem free.
+    await this.#ready;
     member.say('welcome', { lock: this.#lock });
   }
 

@@ -6,17 +6,18 @@ import { Patience } from './stream-patience.mjs';
 // Pages and worker of different versions do not talk: the name says which.
 const NAME = 'buildlog-stream-1';
 
-const WELCOME_MS = 5000;
+// How long its welcome may take. A browser may for a moment still connect to a
+// worker that has just ended, which says nothing.
+const WELCOMES_MS = [1500, 3500, 10000];
 
 // It says something each 5 s.
 const SILENCE_MS = 20000;
 
-// A browser in which it did not work is not asked again for so long.
-const AGAIN_MS = 60000;
-let failedAt = -AGAIN_MS;
+let isHopeless = typeof SharedWorker !== 'function';
 
+/** Is it worth a try? Not where it cannot be loaded. */
 export function canShare() {
-  return typeof SharedWorker === 'function' && performance.now() - failedAt >= AGAIN_MS;
+  return !isHopeless;
 }
 
 const ADDRESS = new URL('./stream-worker.mjs', import.meta.url).href;
@@ -35,29 +36,57 @@ function begin() {
 export class Link {
   #on;
   #worker = null;
+  #tries = 0;
   #welcome = 0;
+  #isWelcome = false;
   #ended = new AbortController();
   #patience = new Patience(() => SILENCE_MS, () => this.#gone());
 
   /**
    * Throws where it cannot be made.
    * @param on  { hear(message), gone(), failed() }: gone: it had been there;
-   *            failed: it does not work here
+   *            failed: it does not answer, or cannot be loaded
    */
   constructor(on) {
     this.#on = on;
+    this.#connect();
+  }
+
+  #connect() {
+    let worker;
     try {
-      this.#worker = begin();
+      worker = begin();
     } catch (problem) {
-      failedAt = performance.now();
+      isHopeless = true;
       throw problem;
     }
-    const { port } = this.#worker;
-    port.addEventListener('message', (event) => this.#hear(event.data));
-    port.addEventListener('close', () => this.#gone());
-    this.#worker.addEventListener('error', () => this.#fail());
-    this.#welcome = setTimeout(() => this.#fail(), WELCOME_MS);
-    port.start();
+    this.#worker = worker;
+    worker.addEventListener('error', () => {
+      if (worker !== this.#worker) return;
+      isHopeless = true;
+      this.#fail();
+    });
+    worker.port.addEventListener('message', (event) => {
+      if (worker === this.#worker) this.#hear(event.data);
+    });
+    worker.port.addEventListener('close', () => {
+      if (worker === this.#worker) this.#lost();
+    });
+    worker.port.start();
+    clearTimeout(this.#welcome);
+    this.#welcome = setTimeout(() => this.#again(), WELCOMES_MS[this.#tries]);
+    this.#tries += 1;
+  }
+
+  #again() {
+    this.#worker.port.close();
+    if (this.#tries < WELCOMES_MS.length) this.#connect();
+    else this.#fail();
+  }
+
+  /** Its side is gone; before it was welcome, another try may do. */
+  #lost() {
+    if (this.#isWelcome) this.#gone();
   }
 
   say(what, more = {}) {
@@ -79,7 +108,6 @@ export class Link {
   }
 
   #hear(message) {
-    if (this.#worker === null) return;
     this.#patience.heard();
     if (message.say === 'beat') this.say('here');
     else if (message.say === 'welcome') this.#welcomed(message.lock);
@@ -88,6 +116,7 @@ export class Link {
 
   #welcomed(lock) {
     clearTimeout(this.#welcome);
+    this.#isWelcome = true;
     this.#patience.start();
     this.#on.hear({ say: 'welcome' });
     if (!navigator.locks) return;
@@ -110,7 +139,6 @@ export class Link {
 
   #fail() {
     if (this.#worker === null) return;
-    failedAt = performance.now();
     this.#drop();
     this.#on.failed();
   }

@@ -36,7 +36,9 @@ const CATCHING_TELL_MS = 250;
 
 const LATER_MS = 1000;
 
+// Workers that ended: then it goes on alone, and looks for another one later.
 const DEATHS_MOST = 5;
+const ALONE_MS = 60000;
 
 // So long a hidden page without a worker keeps its connection.
 const HIDDEN_MS = 30000;
@@ -66,6 +68,7 @@ export class LogStream {
   #asked = null; // why the server closed it
   #watch = 0;
   #hide = 0;
+  #ask = 0;
   #listeners = null;
 
   /**
@@ -136,25 +139,28 @@ export class LogStream {
   // ---- shared or alone ------------------------------------------------------
 
   #begin() {
-    if (!canShare()) {
-      this.#goAlone();
-      return;
-    }
     this.#mode = 'joining';
+    if (!this.#connect()) this.#goAlone();
+  }
+
+  #connect() {
+    if (!canShare()) return false;
     try {
       this.#link = new Link({
         hear: (message) => this.#hear(message),
         gone: () => this.#workerGone(),
-        failed: () => this.#goAlone(),
+        failed: () => this.#workerFailed(),
       });
     } catch {
-      this.#goAlone();
+      return false;
     }
+    return true;
   }
 
   #drop() {
     clearInterval(this.#watch);
     clearTimeout(this.#hide);
+    clearTimeout(this.#ask);
     this.#listeners?.abort();
     this.#leave();
     this.#mode = '';
@@ -194,6 +200,21 @@ export class LogStream {
     this.#mode = 'alone';
     this.#goOwn();
     this.#seenOrNot();
+    this.#askAgain();
+  }
+
+  /** Perhaps there will be a worker later. */
+  #askAgain() {
+    clearTimeout(this.#ask);
+    this.#ask = setTimeout(() => {
+      if (this.#mode === 'alone') this.#connect();
+    }, ALONE_MS);
+  }
+
+  #workerFailed() {
+    this.#link = null;
+    if (this.#mode === 'alone') this.#askAgain();
+    else this.#goAlone();
   }
 
   #workerGone() {
@@ -205,6 +226,7 @@ export class LogStream {
   }
 
   #hello() {
+    clearTimeout(this.#hide);
     this.#shut();
     this.#held = [];
     this.#mode = 'joining';
@@ -436,7 +458,7 @@ export class LogStream {
 
   #seenOrNot() {
     clearTimeout(this.#hide);
-    if (this.#link !== null) {
+    if (this.#mode !== 'alone' && this.#link !== null) {
       this.#link.say('seen', { visible: isVisible() });
     } else if (isVisible()) {
       if (this.#mode === 'asleep') this.open();
@@ -447,7 +469,7 @@ export class LogStream {
 
   #sleep() {
     if (this.#mode !== 'alone') return;
-    this.#shut();
+    this.#leave();
     this.#mode = 'asleep';
     this.#enter('reconnecting', { at: 0 });
   }

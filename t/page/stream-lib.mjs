@@ -187,41 +187,46 @@ export async function killChildren() {
 
 // ---- the shared worker -----------------------------------------------------------------
 
-/**
- * The browser's shared worker: evaluate(expression) there, or undefined if
- * there is none. page: any tab.
- */
-export async function worker(context, page) {
-  const session = await context.newCDPSession(page);
+/** The browser's shared worker, as a target of this session; undefined: there is none. */
+async function workerTarget(session) {
   const { targetInfos } = await session.send('Target.getTargets');
-  const target = targetInfos.find(({ type }) => type === 'shared_worker');
-  if (target === undefined) return undefined;
-  const { sessionId } = await session.send('Target.attachToTarget', { targetId: target.targetId });
+  return targetInfos.find(({ type }) => type === 'shared_worker')?.targetId;
+}
+
+export async function killWorker(context, page) {
+  const session = await context.newCDPSession(page);
+  const targetId = await workerTarget(session);
+  await session.send('Target.closeTarget', { targetId });
+  await session.detach();
+}
+
+export async function hasWorker(context, page) {
+  const session = await context.newCDPSession(page);
+  const targetId = await workerTarget(session);
+  await session.detach();
+  return targetId !== undefined;
+}
+
+/** Bytes of the worker's heap that are in use. */
+export async function workerHeap(context, page) {
+  const session = await context.newCDPSession(page);
+  const targetId = await workerTarget(session);
+  const { sessionId } = await session.send('Target.attachToTarget', { targetId });
   let last = 0;
   const answers = new Map();
   session.on('Target.receivedMessageFromTarget', ({ message }) => {
     const { id, result } = JSON.parse(message);
     answers.get(id)?.(result);
   });
-  const send = (method, params = {}) => new Promise((done) => {
+  const ask = (method) => new Promise((done) => {
     last += 1;
     answers.set(last, done);
     session.send('Target.sendMessageToTarget', {
-      sessionId, message: JSON.stringify({ id: last, method, params }),
+      sessionId, message: JSON.stringify({ id: last, method, params: {} }),
     });
   });
-  return {
-    send,
-    evaluate: async (expression) => (await send('Runtime.evaluate', { expression, returnByValue: true })).result?.value,
-    detach: () => session.detach(),
-  };
-}
-
-/** Bytes of the worker's heap that are in use. */
-export async function workerHeap(context, page) {
-  const one = await worker(context, page);
-  await one.send('HeapProfiler.collectGarbage');
-  const { usedSize } = await one.send('Runtime.getHeapUsage');
-  await one.detach();
+  await ask('HeapProfiler.collectGarbage');
+  const { usedSize } = await ask('Runtime.getHeapUsage');
+  await session.detach();
   return usedSize;
 }
