@@ -27,29 +27,37 @@ CustomLog access_log "%r %>s"
 END
 my $watched = BuildLog::Puppet->new('tabs', server => $s);
 my $pressed = BuildLog::Puppet->new('tabs-pressed', server => $s);
-# The page gives the other cues, as it sees the lines come.
-$watched->prepare('count 200');
-$pressed->prepare('count 20', 'exit 0');
 my $runner = $s->pids->{runner};
 
-run_page_test('tabs.mjs', seconds => 150, env => {
-    BASE_URL  => $s->tls_url,
-    WATCHED   => $watched->path,
-    PRESSED   => $pressed->path,
-    PRESSES   => 5,
-    HTTPD_PID => $s->parent,
-    ERROR_LOG => $s->dir . '/error_log',
-    CERT      => top() . '/tls/cert.pem',
-    NODE_EXTRA_CA_CERTS => top() . '/tls/cert.pem',
-});
-
-open my $in, '<', $s->dir . '/access_log' or die "access log: $!\n";
-my @log = <$in>;
-is scalar(grep { m{^POST /api/project/build } } @log), 6, 'six presses, six POSTs in the access log';
-is scalar(() = glob $s->state . '/logs/*.log'), 6, 'and six builds';
-my @polls = grep { m{^GET /api/log/push\?} } @log;
-cmp_ok scalar(@polls), '>', 7 * 3, scalar(@polls) . ' polls';
-is scalar(grep { !m{ HTTP/2\.0 20[04]$} } @polls), 0, 'all over HTTP/2, none refused';
-is $s->pids->{runner}, $runner, 'the same runner';
+my ($polls_before, $builds) = (0, 0);
+# All by one stream, and each by its own.
+for my $shared (1, 0) {
+    # The page gives the other cues, as it sees the lines come.
+    $watched->prepare('count 200');
+    $pressed->prepare('count 20', 'exit 0');
+    run_page_test('tabs.mjs', seconds => 150, env => {
+        BASE_URL  => $s->tls_url,
+        WATCHED   => $watched->path,
+        PRESSED   => $pressed->path,
+        PRESSES   => 5,
+        SHARED    => $shared,
+        HTTPD_PID => $s->parent,
+        ERROR_LOG => $s->dir . '/error_log',
+        CERT      => top() . '/tls/cert.pem',
+        NODE_EXTRA_CA_CERTS => top() . '/tls/cert.pem',
+    });
+    my $name = $shared ? 'shared' : 'each its own';
+    $builds += 6;
+    open my $in, '<', $s->dir . '/access_log' or die "access log: $!\n";
+    my @log = <$in>;
+    is scalar(grep { m{^POST /api/project/build } } @log), $builds, "$name: six presses, six POSTs in the access log";
+    is scalar(() = glob $s->state . '/logs/*.log'), $builds, "$name: and six builds";
+    my @polls = grep { m{^GET /api/log/push\?} } @log;
+    is scalar(grep { !m{ HTTP/2\.0 20[04]$} } @polls), 0, "$name: all polls over HTTP/2, none refused";
+    my $polls = @polls - $polls_before;
+    cmp_ok $polls, '>', 7 * 3, "$name: $polls polls";
+    $polls_before = @polls;
+    is $s->pids->{runner}, $runner, "$name: the same runner";
+}
 
 done_testing;

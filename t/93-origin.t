@@ -29,14 +29,14 @@ AddType text/html       .html
 AddType text/css        .css
 AddType text/javascript .mjs
 AddType image/svg+xml   .svg
-CustomLog access_log "%p %r %>s"
+CustomLog access_log "%{local}p %r %>s"
 Listen 127.0.0.1:$other
 <VirtualHost 127.0.0.1:$other>
     SSLEngine On
     SSLCertificateFile "$tls/cert.pem"
     SSLCertificateKeyFile "$tls/key.pem"
     Protocols http/1.1
-    CustomLog access_log "%p %r %>s"
+    CustomLog access_log "%{local}p %r %>s"
 </VirtualHost>
 <Location "/api">
     BuildLogStreamOrigin $origin
@@ -52,13 +52,15 @@ sub streams
     return grep { m{^$port GET /api/log/push\?} } <$in>;
 }
 
-my $page   = $s->tls_url =~ s{/$}{}r;
-my $there  = "https://127.0.0.1:$other";
-my $closed = 'https://127.0.0.1:' . BuildLog::Server::_free_port();
-for (['allows the page',       $there,  "BuildLogAllowOrigin $page", 1],
-     ['does not name the page', $there,  '',                          0],
-     ['is not there',           $closed, "BuildLogAllowOrigin $page", 0]) {
-    my ($name, $origin, $allowed, $used) = @$_;
+my $page = $s->tls_url =~ s{/$}{}r;
+# The page's test stands between: a shared worker's requests are seen by nobody
+# else in time.
+my $port   = BuildLog::Server::_free_port();
+my $origin = "https://127.0.0.1:$port";
+for (['allows the page',        $other, "BuildLogAllowOrigin $page", 1],
+     ['does not name the page', $other, '',                          0],
+     ['is not there',           '',     "BuildLogAllowOrigin $page", 0]) {
+    my ($name, $behind, $allowed, $used) = @$_;
     $s->configure(configuration($origin, $allowed));
     my ($status, $out) = $s->begin;
     is $status, 0, "an origin that $name" or diag $out;
@@ -68,13 +70,14 @@ for (['allows the page',       $there,  "BuildLogAllowOrigin $page", 1],
         BASE_URL => $s->tls_url,
         CERT     => "$tls/cert.pem",
         ORIGIN   => $origin,
+        BEHIND   => $behind,
         USED     => $used,
         PROJECT  => $p->path,
         NODE_EXTRA_CA_CERTS => "$tls/cert.pem",
     });
     my @there = splice @{ [streams($other)] }, $before;
     is scalar(grep { m{ HTTP/1\.1 20[04]$} } @there), scalar @there, "$name: what was asked there was HTTP/1.1";
-    cmp_ok scalar(@there), $used ? '>=' : '<=', $used ? 2 : 1, "$name: " . @there . ' streams there';
+    cmp_ok scalar(@there), $used ? '>=' : $behind ? '==' : '<', $used ? 2 : 1, "$name: " . @there . ' streams there';
     $s->stop;
 }
 

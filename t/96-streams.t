@@ -48,9 +48,29 @@ sub run_with
 }
 
 my $s = server('');
-my $p = BuildLog::Puppet->new('streams', server => $s);
+my @puppets = map { BuildLog::Puppet->new("streams-$_", server => $s) } 1 .. 8;
+my $p = $puppets[0];
+
+sub watched { return { WATCHED => $p->path } }
 
 $p->prepare('count 500');
-run_with($s, 'stream-tabs.mjs', seconds => 240, env => { WATCHED => $p->path });
+run_with($s, 'stream-tabs.mjs', seconds => 240, env => watched());
+
+$_->prepare() for @puppets;
+run_with($s, 'stream-slow.mjs', seconds => 240,
+    env => { %{ watched() }, OTHERS => join ' ', map { $_->path } @puppets });
+
+for my $shared (1, 0) {
+    $p->prepare();
+    # A name is no secure context: no Web Locks there.
+    run_with($s, 'stream-breaks.mjs', seconds => 180,
+        env => { %{ watched() }, SHARED => $shared, HOST => 'build.test' });
+}
+$s->stop;
+
+$s = server("BuildLogMaxClients 1\n");
+$p = BuildLog::Puppet->new('streams-full', server => $s);
+$p->prepare();
+run_with($s, 'stream-told.mjs', seconds => 180, env => watched());
 
 done_testing;

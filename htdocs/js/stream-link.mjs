@@ -89,8 +89,9 @@ export class Link {
     if (this.#isWelcome) this.#gone();
   }
 
+  /** Nothing before it was welcome: its first word is hello. */
   say(what, more = {}) {
-    this.#worker?.port.postMessage({ do: what, ...more });
+    if (this.#isWelcome) this.#worker?.port.postMessage({ do: what, ...more });
   }
 
   close() {

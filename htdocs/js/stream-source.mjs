@@ -236,7 +236,8 @@ export class Source {
 
   /** Try again later, each time more so; not all in the same moment. */
   #later(least = RETRY_FIRST_MS) {
-    const wait = Math.min(least * 2 ** this.#fails, RETRY_MOST_MS) * (0.75 + Math.random() / 2);
+    const most = Math.min(least * 2 ** this.#fails, RETRY_MOST_MS);
+    const wait = Math.round(most * (0.75 + Math.random() / 2));
     this.#fails += 1;
     this.#drop();
     this.#enter('reconnecting', { at: Date.now() + wait });

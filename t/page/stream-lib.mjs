@@ -42,12 +42,13 @@ class Proxy {
     }
     const { hostname, port } = new URL(SERVER_URL);
     const server = net.connect(Number(port), hostname);
-    const pair = { client, server, stream: false };
+    const pair = { client, server, stream: false, answered: false };
     this.#pairs.add(pair);
     server.on('error', () => {});
     client.on('data', (data) => {
       if (PUSH.test(data.toString('latin1', 0, 100))) {
         pair.stream = true;
+        pair.answered = false;
         this.asked += 1;
         this.most = Math.max(this.most, this.streams);
       }
@@ -55,6 +56,9 @@ class Proxy {
     });
     server.on('data', (data) => {
       if (this.#dead) return;
+      // A refusal is no stream, and its connection may be kept.
+      if (!pair.answered) pair.stream &&= data.toString('latin1', 0, 13) === 'HTTP/1.1 200 ';
+      pair.answered = true;
       if (!client.write(data)) {
         server.pause();
         client.once('drain', () => server.resume());
@@ -111,11 +115,18 @@ const lib = await import('./lib.mjs');
 export const { allowErrors, base, note } = lib;
 
 // Where the network is broken the browser says so.
-allowErrors(/net::ERR_(CONNECTION_(CLOSED|RESET|REFUSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|INTERNET_DISCONNECTED|NETWORK_CHANGED)/);
+allowErrors(/net::ERR_(CONNECTION_(CLOSED|RESET|REFUSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|INTERNET_DISCONNECTED|NETWORK_CHANGED|SOCKET_NOT_CONNECTED)/);
 
 export const run = (test, { args = [], ...options } = {}) => lib.run(
   ({ page, ...more }) => test({ first: page, ...more }),
-  { ...options, args: [...args, `--host-resolver-rules=MAP ${HOST} 127.0.0.1`] });
+  {
+    ...options,
+    args: [
+      ...args, `--host-resolver-rules=MAP ${HOST} 127.0.0.1`,
+      // A page by that name may use the loopback, where the server is.
+      '--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests',
+    ],
+  });
 
 // ---- tabs -------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 //   PRESSED    path of a project that ends by itself
 //   PRESSES    how often it is built, each time while the server restarts
 //   HTTPD_PID, ERROR_LOG   of that server
+//   SHARED     1: the tabs share a stream; 0: the browser cannot do that
 //
 // A request that is on its way in the moment of a graceful restart may fail at
 // once, whatever it asks for: a child that ends takes a connection and closes
@@ -106,6 +107,9 @@ async function press(page, path) {
 }
 
 await run(async ({ page, context, ok, is, until }) => {
+  if (process.env.SHARED === '0') {
+    await context.addInitScript(() => { delete globalThis.SharedWorker; });
+  }
   await page.goto(base);
   is(await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol),
     'h2', 'the page comes over HTTP/2');
