@@ -40,7 +40,7 @@ sub run_with
 {
     my ($s, $file, %opt) = @_;
     return run_page_test($file, seconds => $opt{seconds}, env => {
-        SERVER_URL => $s->url,
+        SERVER_URL => $opt{url} // $s->url,
         HTTPD_PID  => $s->parent,
         ERROR_LOG  => $s->dir . '/error_log',
         %{ $opt{env} },
@@ -72,5 +72,17 @@ $s = server("BuildLogMaxClients 1\n");
 $p = BuildLog::Puppet->new('streams-full', server => $s);
 $p->prepare();
 run_with($s, 'stream-told.mjs', seconds => 180, env => watched());
+
+$s->stop;
+
+$s = server('', tls => 1, protocols => 'h2 http/1.1');
+$p = BuildLog::Puppet->new('streams-polled', server => $s);
+for my $shared (1, 0) {
+    $p->prepare();
+    run_with($s, 'stream-polled.mjs', seconds => 120, url => $s->tls_url, env => {
+        %{ watched() }, SHARED => $shared,
+        CERT => top() . '/tls/cert.pem', NODE_EXTRA_CA_CERTS => top() . '/tls/cert.pem',
+    });
+}
 
 done_testing;

@@ -426,8 +426,9 @@ export class LogStream {
 
   #look() {
     if (Date.now() - this.#eventAt < QUIET_MS) return;
-    if (this.#mode === 'own' && this.#source.state === 'open') this.#askToJoin();
-    if (this.#mode !== 'waiting') this.#caughtUp();
+    if (this.#mode !== 'joined' && this.#source?.state !== 'open') return;
+    if (this.#mode === 'own') this.#askToJoin();
+    this.#caughtUp();
   }
 
   #enter(state, detail = {}) {

@@ -109,13 +109,13 @@ class Proxy {
 }
 
 export const proxy = new Proxy();
-process.env.BASE_URL = `http://${HOST}:${await proxy.listen()}`;
+process.env.BASE_URL = `${new URL(SERVER_URL).protocol}//${HOST}:${await proxy.listen()}`;
 
 const lib = await import('./lib.mjs');
 export const { allowErrors, base, note } = lib;
 
 // Where the network is broken the browser says so.
-allowErrors(/net::ERR_(CONNECTION_(CLOSED|RESET|REFUSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|INTERNET_DISCONNECTED|NETWORK_CHANGED|SOCKET_NOT_CONNECTED)/);
+allowErrors(/net::ERR_(CONNECTION_(CLOSED|RESET|REFUSED)|HTTP2_PROTOCOL_ERROR|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|INTERNET_DISCONNECTED|NETWORK_CHANGED|SOCKET_NOT_CONNECTED)/);
 
 export const run = (test, { args = [], ...options } = {}) => lib.run(
   ({ page, ...more }) => test({ first: page, ...more }),

@@ -64,6 +64,20 @@ await run(async ({ first, context, ok, is, until }) => {
   await allHave(lines, 'what comes then is for them, too');
   is(proxy.asked, 0, 'without another connection');
 
+  // Lines that are so young that it asks to be merged with the first of them.
+  const mark = (await storedIds(id)).at(-1);
+  for (const [i, tab] of [latest, middle].entries()) {
+    await cue(WATCHED, 'count 2000', 'slow 200 5');
+    await until(() => haveLines([first], lines + 2000), WAIT_MS, 'many lines come at once');
+    await follow(tab, id, { after: mark });
+    lines += 2200;
+    await allHave(lines, 'and some more');
+    await until(async () => await count(tab) >= 2200 * (i + 1), WAIT_MS, 'a tab comes between them');
+    const all = await storedIds(id);
+    is(await tab.evaluate((one) => lab.ids(one), id) === all.slice(all.indexOf(mark) + 1).join(' '), true,
+      'and has each line once');
+  }
+
   // ---- breaks in the middle of a burst ------------------------------------------
   const before = await workerHeap(context, first);
   await cue(WATCHED, `count ${BURST}`);
