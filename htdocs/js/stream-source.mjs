@@ -216,8 +216,7 @@ export class Source {
 
   #failed(source) {
     if (this.#where.origin !== '' && !this.#reached) {
-      this.close();
-      this.#enter('unreachable');
+      this.#judge();
     } else if (source.readyState === EventSource.CLOSED) {
       this.close();
       this.#enter('closed');
@@ -232,6 +231,25 @@ export class Source {
       this.#timer = setTimeout(() => this.#enter('reconnecting', { at: 0 }),
         this.#where.polled ? POLL_PAUSE_MS : PAUSE_MS);
     }
+  }
+
+  // Nothing came from another address: because it does not let this page in, or
+  // because it has nothing to say (a build that ended meanwhile: 204)?
+  async #judge() {
+    this.#drop();
+    const stop = new AbortController();
+    let answers = true;
+    try {
+      const headers = { Accept: 'text/event-stream' };
+      await fetch(streamUrl(this.#where, this.#at), { headers, credentials: 'include', signal: stop.signal });
+    } catch {
+      answers = false;
+    } finally {
+      stop.abort();
+    }
+    if (this.#state === '' || this.#source !== null) return;
+    this.close();
+    this.#enter(answers ? 'closed' : 'unreachable');
   }
 
   /** Try again later, each time more so; not all in the same moment. */
