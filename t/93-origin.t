@@ -64,7 +64,8 @@ for (['allows the page',        $other, "BuildLogAllowOrigin $page", 1],
     $s->configure(configuration($origin, $allowed));
     my ($status, $out) = $s->begin;
     is $status, 0, "an origin that $name" or diag $out;
-    $p->prepare('count 50', 'exit 0');
+    # Long enough that the page comes while it runs: an ended build needs no stream.
+    $p->prepare('slow 400 10', 'exit 0');
     my $before = () = streams($other);
     run_page_test('origin.mjs', seconds => 90, env => {
         BASE_URL => $s->tls_url,
@@ -77,7 +78,7 @@ for (['allows the page',        $other, "BuildLogAllowOrigin $page", 1],
     });
     my @there = splice @{ [streams($other)] }, $before;
     is scalar(grep { m{ HTTP/1\.1 20[04]$} } @there), scalar @there, "$name: what was asked there was HTTP/1.1";
-    cmp_ok scalar(@there), $used ? '>=' : $behind ? '==' : '<', $used ? 2 : 1, "$name: " . @there . ' streams there';
+    cmp_ok scalar(@there), $used ? '>=' : '<=', $used || $behind ? 2 : 0, "$name: " . @there . ' streams there';
     $s->stop;
 }
 
