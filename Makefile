@@ -125,6 +125,10 @@ bench-store: $(MODULE) ## measure lists of many builds, and a large log: BUILDS=
 screenshots: deps-test $(MODULE) ## pictures of the page for README.md: docs/*.png
 	@MODULE=$(MODULE) APXS=$(APXS) t/screenshots.sh
 
+bench-page: $(MODULE) ## measure the page in Chromium: a large log, a flood, a million lines
+	@$(MAKE) --no-print-directory suite MPM=event TESTS='-v t/94-log.t' | \
+	    sed -n 's/^ *# log-big.mjs: //p'
+
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
 install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
