@@ -263,6 +263,9 @@ static apr_status_t show(const found_t *found, bl_host_t *host,
     int row;
 
     rv = bl_build_from_json(&build, found->end, strlen(found->end), p);
+    /* An end that is none would be shown as running for ever. */
+    if (rv == APR_SUCCESS && !bl_build_state_is_final(build->state))
+        rv = APR_EGENERAL;
     if (rv == APR_SUCCESS)
         rv = bl_table_row_add(host->table, &row, number, build->project,
                               found->end);
