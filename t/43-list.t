@@ -70,10 +70,13 @@ for my $id (1 .. 400) {
     $of{$id} = [$id % 3 ? $both : $hers, $id % 4 ? 'succeeded' : 'failed'];
     write_log($id, @{ $of{$id} });
 }
+# Its last record is no end: it is not shown as a build that runs for ever.
+write_log(401, $both, 'running');
 {
     my ($status, $out) = $s->begin;
     $status == 0 or die "the server does not start: $out\n";
 }
+like $s->error_log, qr{BL0231 \S+/logs/401\.log cannot be used}, 'a log with an end that is none is told';
 
 sub body
 {
