@@ -122,7 +122,7 @@ bench-store: $(MODULE) ## measure lists of many builds, and a large log: BUILDS=
 	@MODULE=$(MODULE) APXS=$(APXS) BUILDS='$(BUILDS)' LOG='$(LOG)' \
 	    exec t/bench/store.pl
 
-screenshots: deps-test $(MODULE) ## pictures of the page for README.md: docs/*.png
+screenshots: deps-test $(MODULE) ## pictures of the page for README.md: t/pictures/*.png
 	@MODULE=$(MODULE) APXS=$(APXS) t/screenshots.sh
 
 bench-page: $(MODULE) ## measure the page in Chromium: a large log, a flood, a million lines

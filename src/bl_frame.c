@@ -80,11 +80,6 @@ void bl_frame_text(request_rec *r, const char *text)
         bl_frame_more(r, &html, text, strlen(text));
 }
 
-void bl_frame_number(request_rec *r, apr_uint64_t n)
-{
-    ap_rprintf(r, "%" APR_UINT64_T_FMT, n);
-}
-
 /* ---- the frame ------------------------------------------------------ */
 
 static void set_head(request_rec *r)

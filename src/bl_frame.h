@@ -42,8 +42,6 @@ void bl_frame_text(request_rec *r, const char *text);
 void bl_frame_more(request_rec *r, bl_html_t *html, const char *text,
                    apr_size_t len);
 
-void bl_frame_number(request_rec *r, apr_uint64_t n);
-
 /** End the page. @return what the handler returns */
 int bl_frame_end(request_rec *r);
 

@@ -10,22 +10,13 @@ use BuildLog::Puppet;
 use BuildLog::Server;
 
 BuildLog::Puppet->new($_) for qw(view home);
-my $htdocs = top() . '/htdocs';
 # Nothing to build, and no room for viewers.
 my $empty  = BuildLog::Server->start(<<"END");
 BuildLogMaxClients 0
 <Directory "@{[top()]}/t/projects/puppet-*">
     BuildLog Off
 </Directory>
-DocumentRoot "$htdocs"
-<Directory "$htdocs">
-    Require all granted
-</Directory>
-DirectoryIndex index.html
-AddType text/html       .html
-AddType text/css        .css
-AddType text/javascript .mjs
-AddType image/svg+xml   .svg
+@{[ BuildLog::Server::page() ]}
 END
 my %env = (
     DEMO_OK   => project('page/ok'),

@@ -8,20 +8,11 @@ use BuildLog::Puppet;
 use BuildLog::Server;
 
 BuildLog::Puppet->new('axe');
-my $htdocs = top() . '/htdocs';
 my $empty  = BuildLog::Server->start(<<"END");
 <Directory "@{[top()]}/t/projects/puppet-*">
     BuildLog Off
 </Directory>
-DocumentRoot "$htdocs"
-<Directory "$htdocs">
-    Require all granted
-</Directory>
-DirectoryIndex index.html
-AddType text/html       .html
-AddType text/css        .css
-AddType text/javascript .mjs
-AddType image/svg+xml   .svg
+@{[ BuildLog::Server::page() ]}
 END
 run_page_test('axe.mjs', seconds => 180, env => {
     DEMO_FAIL => project('page/fails'),

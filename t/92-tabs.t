@@ -12,17 +12,8 @@ use BuildLog::Test;
 use BuildLog::Puppet;
 use BuildLog::Server;
 
-my $htdocs = top() . '/htdocs';
 my $s = BuildLog::Server->start(<<"END", tls => 1, protocols => 'h2 http/1.1');
-DocumentRoot "$htdocs"
-<Directory "$htdocs">
-    Require all granted
-</Directory>
-DirectoryIndex index.html
-AddType text/html       .html
-AddType text/css        .css
-AddType text/javascript .mjs
-AddType image/svg+xml   .svg
+@{[ BuildLog::Server::page() ]}
 CustomLog access_log "%r %>s"
 END
 my $watched = BuildLog::Puppet->new('tabs', server => $s);

@@ -10,7 +10,6 @@ use BuildLog::Test;
 use BuildLog::Puppet;
 use BuildLog::Server;
 
-my $htdocs = top() . '/htdocs';
 my $tls    = top() . '/tls';
 my $other  = BuildLog::Server::_free_port();
 my $s = BuildLog::Server->make('', tls => 1, protocols => 'h2 http/1.1');
@@ -20,15 +19,7 @@ sub configuration
 {
     my ($origin, $allowed) = @_;
     return <<"END";
-DocumentRoot "$htdocs"
-<Directory "$htdocs">
-    Require all granted
-</Directory>
-DirectoryIndex index.html
-AddType text/html       .html
-AddType text/css        .css
-AddType text/javascript .mjs
-AddType image/svg+xml   .svg
+@{[ BuildLog::Server::page() ]}
 CustomLog access_log "%{local}p %r %>s"
 Listen 127.0.0.1:$other
 <VirtualHost 127.0.0.1:$other>

@@ -15,21 +15,12 @@ use BuildLog::Server;
 # Children are killed; httpd says so.
 allow_in_log(qr/AH00052: child pid \d+ exit signal Killed/);
 
-my $htdocs = top() . '/htdocs';
 
 sub server
 {
     my ($more, %opt) = @_;
     return BuildLog::Server->start(<<"END", %opt);
-DocumentRoot "$htdocs"
-<Directory "$htdocs">
-    Require all granted
-</Directory>
-DirectoryIndex index.html
-AddType text/html       .html
-AddType text/css        .css
-AddType text/javascript .mjs
-AddType image/svg+xml   .svg
+@{[ BuildLog::Server::page() ]}
 BuildLogPing 1s
 BuildLogMaxBuilds 20
 $more

@@ -2,7 +2,7 @@
 # screenshots.sh [DIRECTORY] - pictures of the page from real builds;
 # `make screenshots` calls it
 #
-# Without DIRECTORY those of README.md, into docs/. With one, all views at three
+# Without DIRECTORY those of README.md, into t/pictures/. With one, all views at three
 # widths, light and dark, to be looked at.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 # The tests run as somebody else.
 chmod 1777 "$work"
 SHOTS=$work LOOK=${1:+1} t/suite.sh event t/page/screenshots.t
-mkdir -p "${1:-docs}"
-cp "$work"/*.png "${1:-docs}/"
-chmod 644 "${1:-docs}"/*.png
-ls -l "${1:-docs}"
+mkdir -p "${1:-t/pictures}"
+cp "$work"/*.png "${1:-t/pictures}/"
+chmod 644 "${1:-t/pictures}"/*.png
+ls -l "${1:-t/pictures}"

@@ -54,13 +54,12 @@ await run(async ({ first, context, ok, is, until }) => {
 
   // ---- the line is dead, and nobody says so ------------------------------------------
   // Two pings were seen, so their interval is known.
-  await until(() => all(tabs, async (tab) => await tab.evaluate(() => lab.times) > 3), WAIT_MS, `${how}: pings come`);
-  await new Promise((done) => { setTimeout(done, 3500); });
+  await until(() => all(tabs, async (tab) => await tab.evaluate(() => lab.times) > 7), WAIT_MS, `${how}: pings come`);
   const died = Date.now();
   proxy.die();
   await is_('reconnecting', 15000, 'silence longer than two pings is noticed');
   const noticed = Math.max(...await Promise.all(tabs.map(async (tab) => (await state(tab)).ms))) - died;
-  ok(noticed > 1000 && noticed < 9000, `${how}: after ${noticed} ms`);
+  ok(noticed > 1000, `${how}: and not sooner, after ${noticed} ms`);
   proxy.heal();
   proxy.cut();
   await goOn('it comes back');

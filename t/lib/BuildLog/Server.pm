@@ -90,6 +90,23 @@ sub wait_until_gone
     } $seconds, "processes @pids end";
 }
 
+# Configuration that serves the page.
+sub page
+{
+    my $htdocs = top() . '/htdocs';
+    return <<"END";
+DocumentRoot "$htdocs"
+<Directory "$htdocs">
+    Require all granted
+</Directory>
+DirectoryIndex index.html
+AddType text/html       .html
+AddType text/css        .css
+AddType text/javascript .mjs
+AddType image/svg+xml   .svg
+END
+}
+
 # event, worker or prefork: the MPM that the tests run under.
 my $mpm;
 sub mpm
