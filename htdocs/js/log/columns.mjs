@@ -7,6 +7,9 @@ export const TIMES = ['off', 'clock', 'start', 'delta'];
 
 const DIGITS_LEAST = 3;
 
+// Narrower than this, a stamp would leave no room for text.
+const STAMPS_FIT = '(min-width: 48em)';
+
 // A mark from these pauses on: thin, thicker, thickest.
 const HEAT_MS = [1000, 5000, 30000];
 
@@ -14,7 +17,7 @@ export class Columns {
   #settings;
   #element;
 
-  time = 'off'; // one of TIMES
+  time = 'off'; // one of TIMES; unless somebody chose: the stamp, where it fits
   startMs = NaN; // what "since the start" counts from
   marked = null; // { first, last }
   digits = DIGITS_LEAST; // of a number
@@ -49,8 +52,9 @@ export class Columns {
   }
 
   #show() {
-    const chosen = this.#settings.get('log.time', 'off');
-    this.time = TIMES.includes(chosen) ? chosen : 'off';
+    const chosen = this.#settings.get('log.time', '');
+    const otherwise = matchMedia(STAMPS_FIT).matches ? 'clock' : 'off';
+    this.time = TIMES.includes(chosen) ? chosen : otherwise;
     this.#element.dataset.time = this.time;
     this.#element.classList.toggle('wrap', this.wrap);
     this.#element.classList.toggle('numbers', this.numbers);
@@ -79,11 +83,12 @@ export function heatOf(row) {
   return HEAT_MS.filter((ms) => row.pause >= ms).length;
 }
 
+// As the stream of text has it: [2026-11-22 10:00:00], in the viewer's time zone.
 function clock(ms) {
   const at = new Date(ms);
   if (Number.isNaN(at.getTime())) return '';
-  const part = String(at.getMilliseconds()).padStart(3, '0');
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${part}`;
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `[${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}]`;
 }
 
 // 0:12.345, 1:02:03.004
