@@ -89,6 +89,10 @@ test: deps-test ## all tests: lint, unit, the suite under each MPM
 lint: ## compilers, format, cppcheck and our own checks
 	@APXS=$(APXS) WARN='$(WARN)' t/lint/all $(MODULE)
 
+analyze: ## gcc -fanalyzer and clang-tidy, some minutes
+	@t/deps.sh run analyze
+	@APXS=$(APXS) t/lint/analyze
+
 unit: $(UNIT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests and fuzz replays
 	@t/unit.sh $(UNIT) $(FUZZ:%=$(BUILD)/replay/%)
 

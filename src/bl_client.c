@@ -38,7 +38,7 @@ bl_client_t *bl_client_create(apr_bucket_alloc_t *buckets, apr_pool_t *p)
     return c;
 }
 
-static apr_status_t poll_for(bl_client_t *c, apr_int16_t events,
+static apr_status_t poll_for(bl_client_t *c, int events,
                              apr_pollset_t *pollset)
 {
     apr_status_t rv;
@@ -48,7 +48,7 @@ static apr_status_t poll_for(bl_client_t *c, apr_int16_t events,
     if (c->polled)
         apr_pollset_remove(pollset, &c->fd);
     c->polled = 0;
-    c->fd.reqevents = events;
+    c->fd.reqevents = (apr_int16_t)events;
     if (events == 0)
         return APR_SUCCESS;
     rv = apr_pollset_add(pollset, &c->fd);
@@ -58,7 +58,7 @@ static apr_status_t poll_for(bl_client_t *c, apr_int16_t events,
 
 /* What the pollset tells of it while nothing waits to be written. That httpd's
  * connections hang up is httpd's to see, and would be told without end. */
-static apr_int16_t quiet_events(const bl_client_t *c)
+static int quiet_events(const bl_client_t *c)
 {
     return c->conn.link == NULL ? APR_POLLIN : 0;
 }
@@ -164,10 +164,9 @@ apr_status_t bl_client_flush(bl_client_t *c)
 apr_status_t bl_client_want_write(bl_client_t *c, int want,
                                   apr_pollset_t *pollset)
 {
-    apr_int16_t events = quiet_events(c);
+    int events = quiet_events(c);
 
-    return poll_for(c, want ? (apr_int16_t)(events | APR_POLLOUT) : events,
-                    pollset);
+    return poll_for(c, want ? events | APR_POLLOUT : events, pollset);
 }
 
 int bl_client_listen(bl_client_t *c)

@@ -169,7 +169,7 @@ static int run(relay_t *relay)
             waiting = fds[0].revents != 0;
         else if ((fds[1].revents & POLLOUT) != 0) {
             if (!pass_on(relay))
-                return relay->r->connection->aborted;
+                return relay->r->connection->aborted != 0;
             waiting = 0;
         }
     }

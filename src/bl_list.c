@@ -169,17 +169,19 @@ static void read_table(list_t *list)
 
 static apr_status_t read_page(list_t *list)
 {
+    apr_array_header_t *page;
     apr_status_t rv;
 
     apr_pool_clear(list->page_pool);
+    list->page = NULL;
     list->next_row = 0;
-    rv = bl_history_list(&list->page, list->history, &list->filter,
-                         list->page_pool);
+    rv = bl_history_list(&page, list->history, &list->filter, list->page_pool);
     if (rv != APR_SUCCESS) {
         history_failed(list);
         return rv;
     }
-    list->is_last_page = list->page->nelts < list->filter.limit;
+    list->page = page;
+    list->is_last_page = page->nelts < list->filter.limit;
     /* The first one may do; who needs more needs many. */
     list->filter.limit = LIMIT_MOST;
     return APR_SUCCESS;

@@ -217,15 +217,15 @@ static int is_gone(scribe_t *s, apr_uint64_t id)
 
 /* A row under the number of a log may be another build's: of a server that
  * had this database before, or the number, before its state was removed. */
-static int is_of_log(scribe_t *s, const bl_history_key_t *key)
+static int is_of_log(scribe_t *s, bl_history_key_t key)
 {
     bl_build_t *build;
     apr_status_t rv;
 
     apr_pool_clear(s->row);
-    rv = read_end(&build, s, key->id);
+    rv = read_end(&build, s, key.id);
     if (rv == APR_SUCCESS)
-        return build->ended == key->ended;
+        return build->ended == key.ended;
     return rv != APR_NOTFOUND; /* what cannot be read now costs no row */
 }
 
@@ -238,25 +238,23 @@ static apr_array_header_t *compare(scribe_t *s, const apr_array_header_t *logs,
     int l = 0, r = 0;
 
     while (l < logs->nelts || r < rows->nelts) {
-        apr_uint64_t log = APR_UINT64_MAX, row = APR_UINT64_MAX;
-        const bl_history_key_t *key = NULL;
+        apr_uint64_t log = APR_UINT64_MAX;
+        bl_history_key_t row = {.id = APR_UINT64_MAX};
 
         if (l < logs->nelts)
             log = APR_ARRAY_IDX(logs, l, apr_uint64_t);
         if (r < rows->nelts)
-            key = &APR_ARRAY_IDX(rows, r, bl_history_key_t);
-        if (key != NULL)
-            row = key->id;
-        if (row < log && is_gone(s, row))
-            push(list, BL_SCRIBE_REMOVED, row);
-        else if (row == log && !is_of_log(s, key)) {
-            push(list, BL_SCRIBE_REMOVED, row);
+            row = APR_ARRAY_IDX(rows, r, bl_history_key_t);
+        if (row.id < log && is_gone(s, row.id))
+            push(list, BL_SCRIBE_REMOVED, row.id);
+        else if (row.id == log && !is_of_log(s, row)) {
+            push(list, BL_SCRIBE_REMOVED, row.id);
             push(list, BL_SCRIBE_ENDED, log);
         }
-        else if (log < row)
+        else if (log < row.id)
             push(list, BL_SCRIBE_ENDED, log);
-        l += log <= row;
-        r += row <= log;
+        l += log <= row.id;
+        r += row.id <= log;
     }
     return list;
 }

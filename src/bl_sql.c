@@ -192,6 +192,7 @@ apr_status_t bl_sql_ask(bl_sql_t *db, const char **value, const char *sql)
     const char *text = NULL;
     int error;
 
+    *value = "";
     error =
         apr_dbd_select(db->driver, db->scratch, db->handle, &results, sql, 1);
     if (error != 0)

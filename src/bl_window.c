@@ -167,9 +167,9 @@ static apr_status_t search_back(bl_window_t *w, apr_uint64_t number)
 {
     apr_uint64_t behind = number <= w->lines ? w->lines + 1 - number : 1;
     /* As if all lines were of one length, and some more. */
-    apr_off_t span =
-        (apr_off_t)((double)w->tail / (double)(w->lines + 1) * behind * 1.1) +
-        SPAN_BYTES;
+    apr_off_t span = (apr_off_t)((double)w->tail / (double)(w->lines + 1) *
+                                 (double)behind * 1.1) +
+                     SPAN_BYTES;
     apr_status_t rv;
 
     while (span < w->tail) {

@@ -192,8 +192,9 @@ static void code_text(codec_t *c, int key, const char **text)
     apr_size_t len;
 
     if (c->direction != READ) {
-        require(c, *text != NULL);
-        if (!c->broken)
+        if (*text == NULL)
+            c->broken = 1;
+        else if (!c->broken)
             put_field(c, key, *text, strlen(*text));
         return;
     }

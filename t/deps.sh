@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh LIST... - installs what the lists name and this machine lacks
 #
-# Lists: run (build and serve), test (all tests), fuzz (make fuzz).
+# Lists: run (build and serve), test (all tests), fuzz (make fuzz), analyze.
 # What counts is that the thing is there, not which package brought it, so a
 # node or a yarn from elsewhere is as good. Nothing missing: nothing done, no
 # network, no root. The package is Debian's that brings it.
@@ -46,6 +46,11 @@ clang                   clang
 libclang-rt-dev         /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
 '
 
+list_analyze='
+gcc                     gcc
+clang-tidy              clang-tidy
+'
+
 there() { # COMMAND-OR-PATTERN...: is one of them there?
     for what in "$@"; do
         case $what in
@@ -66,6 +71,7 @@ for list in "$@"; do
     run) rows=$list_run site=1 ;;
     test) rows=$list_test page=1 ;;
     fuzz) rows=$list_fuzz ;;
+    analyze) rows=$list_analyze ;;
     *) echo "deps: no list $list" >&2; exit 2 ;;
     esac
     while read -r package things; do
