@@ -16,6 +16,7 @@
 #include "bl_parked.h"
 #include "bl_project.h"
 #include "bl_route.h"
+#include "bl_seek.h"
 
 static void register_hooks(apr_pool_t *p)
 {
@@ -24,6 +25,7 @@ static void register_hooks(apr_pool_t *p)
     bl_capacity_register_hooks(p);
     bl_child_register_hooks(p);
     bl_parked_register_hooks(p);
+    bl_seek_register_hooks(p);
     ap_hook_handler(bl_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

@@ -210,24 +210,25 @@ static apr_off_t next_data(const bl_cursor_t *c, apr_off_t at)
 }
 
 /* Find the first byte from at on that is no NUL; *end is the tail if there is
- * none below it. The buffer is used for it. */
-static apr_status_t pass_nuls(apr_off_t *end, bl_cursor_t *c, apr_off_t at,
-                              apr_off_t tail)
+ * none below it. */
+static apr_status_t pass_nuls(apr_off_t *end, const bl_cursor_t *c,
+                              apr_off_t at, apr_off_t tail)
 {
+    char buf[PROBE_BYTES];
+
     *end = tail;
-    cursor_make_room(c, PROBE_BYTES);
     while (at < tail) {
         apr_off_t data = next_data(c, at);
         ssize_t n, i = 0;
 
         if (data < 0 || data >= tail)
             break;
-        n = read_at(c, c->buf, c->cap, data);
+        n = read_at(c, buf, sizeof(buf), data);
         if (n < 0)
             return APR_FROM_OS_ERROR(errno);
         if (n == 0)
             break;
-        while (i < n && c->buf[i] == '\0')
+        while (i < n && buf[i] == '\0')
             i++;
         at = data + i;
         if (i < n && at < tail)
@@ -236,6 +237,17 @@ static apr_status_t pass_nuls(apr_off_t *end, bl_cursor_t *c, apr_off_t at,
             break;
     }
     return APR_SUCCESS;
+}
+
+apr_status_t bl_cursor_hole_end(apr_off_t *end, const bl_cursor_t *c,
+                                apr_off_t tail)
+{
+    off_t hole = lseek(c->fd, 0, SEEK_HOLE);
+
+    *end = 0;
+    if (hole == (off_t)-1 || hole >= tail)
+        return APR_SUCCESS; /* or the file system has no holes at all */
+    return pass_nuls(end, c, hole, tail);
 }
 
 /* A NUL comes next: go on behind the hole, or where it is by now. */

@@ -10,14 +10,13 @@
 /* httpd */
 #include "http_protocol.h"
 #include "mod_buildlog.h"
-/* layer 1 */
-#include "bl_window.h"
 /* pump side of layer 2 */
 #include "bl_encoder.h"
 /* layer 3 */
 #include "bl_document.h"
 #include "bl_error.h"
 #include "bl_query.h"
+#include "bl_seek.h"
 
 /* Handed to httpd at a time: what is sent is never in memory as a whole. */
 #define BLOCK_BYTES (32 * 1024)
@@ -70,18 +69,15 @@ static apr_status_t put_lines(request_rec *r, bl_encoder_t *out,
 }
 
 static apr_status_t send_lines(request_rec *r, bl_window_t *window,
+                               apr_uint64_t first,
                                const bl_query_lines_t *query,
                                const bl_table_row_t *row)
 {
     bl_encoder_t *out =
         bl_encoder_create(BL_SSE_JSON, 1, NULL, 2 * BLOCK_BYTES, r->pool);
-    apr_uint64_t first = query->first, end;
-    apr_status_t rv = first != 0
-                          ? bl_window_seek(window, first)
-                          : bl_window_seek_last(&first, window, query->count);
+    apr_status_t rv = APR_SUCCESS;
+    apr_uint64_t end;
 
-    if (rv != APR_SUCCESS)
-        return rv;
     put_text(out, apr_psprintf(r->pool,
                                "{\"build\":%" APR_UINT64_T_FMT
                                ",\"first\":%" APR_UINT64_T_FMT ",\"lines\":[",
@@ -113,6 +109,7 @@ static int answer(request_rec *r, bl_cursor_t *cursor,
 {
     const bl_build_t *end = bl_document_end(cursor, row, r->pool);
     bl_window_t *window;
+    apr_uint64_t first;
     apr_status_t rv;
 
     if (end != NULL) {
@@ -132,10 +129,9 @@ static int answer(request_rec *r, bl_cursor_t *cursor,
     apr_table_unset(r->headers_in, "Range");
     if (r->header_only)
         return OK;
-    window = bl_window_create(cursor, row->tail, !row->final, r->pool);
-    if (end != NULL)
-        bl_window_know(window, end->lines);
-    rv = send_lines(r, window, query, row);
+    rv = bl_seek_window(&window, &first, cursor, row, end, query, r->pool);
+    if (rv == APR_SUCCESS)
+        rv = send_lines(r, window, first, query, row);
     if (rv != APR_SUCCESS && rv != APR_ECONNABORTED)
         bl_document_broken(r, rv, row->build);
     return OK;

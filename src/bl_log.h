@@ -162,6 +162,15 @@ const bl_hole_t *bl_cursor_skipped(const bl_cursor_t *c);
  * if there is none. @return APR_SUCCESS; APR_EOF: none */
 apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
 
+/**
+ * How far the hole of the log reaches by now. The cursor stays where it is.
+ *
+ * @param end  0: there is none, or none that gives room back to the disk
+ * @return APR_SUCCESS, an I/O status
+ */
+apr_status_t bl_cursor_hole_end(apr_off_t *end, const bl_cursor_t *c,
+                                apr_off_t tail);
+
 /** Where the cursor stands, in bytes. */
 apr_off_t bl_cursor_offset(const bl_cursor_t *c);
 

@@ -18,6 +18,7 @@
 #include "bl_error.h"
 #include "bl_frame.h"
 #include "bl_query.h"
+#include "bl_seek.h"
 
 /* A build that has not ended is looked at again after so long. */
 #define REFRESH_SECONDS 5
@@ -366,11 +367,11 @@ static apr_status_t put_lines(request_rec *r, bl_window_t *window,
 static void put_log(request_rec *r, const bl_query_lines_t *query,
                     const bl_table_row_t *row)
 {
-    apr_uint64_t first = query->first;
     const bl_build_t *end;
     bl_cursor_t *cursor;
     bl_window_t *window;
     const char *detail;
+    apr_uint64_t first;
     apr_status_t rv;
 
     bl_frame_put(r, "<h2>Log</h2>\n");
@@ -381,11 +382,7 @@ static void put_log(request_rec *r, const bl_query_lines_t *query,
         return;
     }
     end = bl_document_end(cursor, row, r->pool);
-    window = bl_window_create(cursor, row->tail, !row->final, r->pool);
-    if (end != NULL)
-        bl_window_know(window, end->lines);
-    rv = first != 0 ? bl_window_seek(window, first)
-                    : bl_window_seek_last(&first, window, query->count);
+    rv = bl_seek_window(&window, &first, cursor, row, end, query, r->pool);
     if (rv == APR_SUCCESS)
         rv = put_lines(r, window, query, row->build, first);
     if (rv != APR_SUCCESS)

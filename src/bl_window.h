@@ -9,8 +9,8 @@
  * Not here: how many lines a client may have (bl_excerpt), their form.
  *
  * Nothing in a log tells the number of a record: the lines before it are
- * counted, at the speed of the disk. Of a log whose lines are known in all,
- * those behind it are counted where that is shorter.
+ * counted, at the speed of the disk, or those behind it, from a place whose
+ * number is known: a mark, or the end of a log whose lines are known in all.
  *
  * W1  the number of a line record is 1 + the count of those before it that are
  *     no pieces. So a line has the number that it has in the text (bl_plain):
@@ -26,6 +26,7 @@
 #include <apr_pools.h>
 
 #include "bl_log.h"
+#include "bl_marks.h"
 
 typedef struct bl_window_t bl_window_t;
 
@@ -42,6 +43,13 @@ bl_window_t *bl_window_create(bl_cursor_t *cursor, apr_off_t tail, int grows,
 
 /** The log has so many lines: its last record says so. */
 void bl_window_know(bl_window_t *w, apr_uint64_t lines);
+
+/**
+ * Use what was counted before, and add what will be counted.
+ *
+ * @param marks  of this log as it is now; they live as long as the window
+ */
+void bl_window_use(bl_window_t *w, bl_marks_t *marks);
 
 /**
  * How many lines the log has, a last one without its end not counted. When

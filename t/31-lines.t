@@ -313,6 +313,46 @@ sub window_and_stream
     $s->stop;
 }
 
+# What a child has counted of a log that grows, and remembers, is nothing worth
+# when lines have vanished into a hole.
+{
+    my $s = BuildLog::Server->start(qq(<Directory "@{[ top() ]}/t/projects/puppet-lines-marks">\n    BuildLogMaxLog 8M\n</Directory>\n));
+    my $q    = BuildLog::Puppet->new('lines-marks', server => $s);
+    my $live = $q->start('out begin');
+    my ($n, $gaps) = (0, 0);
+    my $look = sub {
+        my ($what) = @_;
+        my @text = split /\n/, $s->request('GET', "/api/project/builds/$live/log", timeout => 30)->{body};
+        my $of = sub { $s->request('GET', lines_path($live, "?$_[0]"), timeout => 30)->{json} };
+        $gaps = grep { /^\d* ?[Ll]ines .*left out here/ } @text;
+        my $wrong = 0;
+        # Often enough for each child.
+        for my $at ((map { 1 + int rand @text } 1 .. 60), $#text - 1) {
+            my $w = $of->("first=$at&count=2");
+            $wrong++ if $w->{first} != $at || $w->{lines}[0]{text} ne $text[ $at - 1 ] || $w->{lines}[1]{text} ne ($text[$at] // '');
+        }
+        is $wrong, 0, "$what: the lines are those of the text, wherever they were counted from";
+        is $of->('last=3')->{next}, @text + 1, '... and as many';
+    };
+    my $grow = sub {
+        $q->cue("flood $_[0]", 'out mark ' . ++$n);
+        $q->wait_for("mark $n");
+    };
+    $grow->(3_500_000);
+    $look->('a log that grows');
+    is $gaps, 0, '... is whole';
+    for my $what ('something is left out of it', 'and more') {
+        $grow->(2_500_000);
+        $look->($what);
+        is $gaps, 1, '... which is told once';
+    }
+    $q->cue('exit 0');
+    $s->wait_for_state($live, 'succeeded');
+    $look->('it has ended');
+    is $gaps, 1, '... with its note';
+    $s->stop;
+}
+
 # ---- who may ---------------------------------------------------------------------------
 
 {

@@ -5,9 +5,10 @@
 # It writes so many logs of ended builds, starts the module, and waits until the
 # module itself has brought them into its history. Then lists are asked for on
 # one connection, 200 times each; then the large log: its last 200 lines as a
-# stream, and all of it as text. A child's memory is RssAnon, beside it the peak
-# of all that is resident: parts of a log that are sent straight from the file
-# count there while they are mapped.
+# stream, windows of its lines by number, and all of it as text; then the same
+# windows of a log as large that still grows. A child's memory is RssAnon, beside
+# it the peak of all that is resident: parts of a log that are sent straight from
+# the file count there while they are mapped.
 #
 # BUILDS  ended builds (10000), of 10 projects; another one has the latest half
 #         and may not be seen by the one who asks
@@ -195,6 +196,12 @@ Include $tmp/buildlog.conf
     BuildLogMaxLog 4G
     Require all granted
 </Directory>
+<Directory "$tmp/live">
+    BuildLog On
+    BuildLogMaxLog 8G
+    BuildLogStep print "exec perl $tmp/print.pl $tmp/live/go $large"
+    Require all granted
+</Directory>
 <Directory "$tmp/hidden">
     BuildLog On
     Require all denied
@@ -340,13 +347,85 @@ sub measure_large {
     }
 }
 
+# What a page asks for that scrolls: FETCH chunks (htdocs/js/log/records.mjs).
+my $window = 4000;
+
+sub measure_windows {
+    my ($id, $lines) = @_;
+    my ($anon) = memory();
+    my $ask = sub {
+        my ($what, @queries) = @_;
+        my @took;
+        for my $query (@queries) {
+            my $from = time;
+            get("/api/project/builds/$id/lines?$query");
+            push @took, (time - $from) * 1000;
+        }
+        my $first = $took[0];
+        @took = sort { $a <=> $b } @took;
+        figure("lines: $what, ms (the first; of " . @took . '; most)',
+            sprintf '%.1f; %.1f; %.1f', $first, $took[$#took / 2], $took[-1]);
+    };
+    my $at = sub { "first=$_[0]&count=$window" };
+    $ask->('the last 2000', ('last=2000') x 10);
+    $ask->('scrolled up from there', map { $at->($lines - $_ * $window) } 1 .. 30);
+    $ask->('of the middle, up', map { $at->(int($lines / 2) - $_ * $window) } 1 .. 30);
+    $ask->('of the start, down', map { $at->(1 + $_ * $window) } 0 .. 29);
+    $ask->('anywhere', map { $at->(1 + int rand($lines - $window)) } 1 .. 50);
+    my ($now) = memory();
+    figure('... RssAnon grew by kB', $now - $anon);
+}
+
+# A build that prints as much, and runs on.
+sub measure_live {
+    my $body = "projectPath=$tmp/live";
+    my $s = dial();
+    print $s "POST /api/project/build HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+    my ($id) = do { local $/; readline($s) =~ /"id":(\d+)/ } or die "store: no build\n";
+    my $log = "$tmp/state/logs/$id.log";
+    undef $line;
+    wait_for('the live log does not grow', 600, sub { -e "$tmp/live/go" });
+    my $lines = slurp("$tmp/live/go");
+    # What was written last is on its way.
+    wait_for('the live log has no end', 60, sub {
+        open my $in, '<', $log or return 0;
+        seek $in, -1000, 2;
+        local $/;
+        return readline($in) =~ /that is all/;
+    });
+    printf "a log of %d MB that grows, %d lines:\n", (-s $log) >> 20, $lines;
+    measure_windows($id, $lines);
+}
+
 # ---- all of it -------------------------------------------------------
 
 $tmp = tempdir('buildlog-store-XXXXXX', DIR => '/tmp');
 chmod 0755, $tmp;
 copy($module, "$tmp/mod_buildlog.so") or die "store: $module: $!\n";
 copy("$top/conf/buildlog.conf", $tmp) or die "store: $!\n";
-mkdir "$tmp/$_" for @names, 'state', 'state/logs';
+mkdir "$tmp/$_" for @names, 'live', 'state', 'state/logs';
+# Prints so many bytes, at the server's pace, says how many lines, and stays.
+spew("$tmp/print.pl", <<'END');
+my ($go, $bytes) = @ARGV;
+my $filler = 'x' x 50;
+my ($n, $size) = (0, 0);
+while ($size < $bytes) {
+    my $lot = join '', map { "line $_ $filler\n" } $n + 1 .. $n + 1000;
+    $n += 1000;
+    # As long as they are in the log.
+    $size += length($lot) + 1000 * 38;
+    print $lot;
+}
+print "that is all\n";
+$| = 1;
+print '';
+open my $out, '>', "$go.part" or die "$go: $!\n";
+print $out $n + 2; # the step's own
+close $out;
+rename "$go.part", $go;
+sleep 3600;
+END
 my $from = time;
 write_logs();
 my @large = $large ? write_large() : ();
@@ -382,4 +461,8 @@ measure_list($_) for '', 'limit=200', "before=$half", "before=$old", "project=$p
 my @after = memory();
 printf "the child's memory, RssAnon, peak: grew by %d, %d kB to %d, %d\n", $after[0] - $before[0],
     $after[1] - $before[1], @after;
-measure_large(@large) if $large;
+if ($large) {
+    measure_large(@large);
+    measure_windows($builds + 1, $large[0]);
+    measure_live();
+}

@@ -115,15 +115,23 @@ static void make_log(int short_first)
     write_log();
 }
 
+/* What windows remember of the log; off: they remember nothing. */
+static bl_marks_t marks;
+static int with_marks;
+
 static bl_window_t *window_of(int grows)
 {
     bl_cursor_t *cursor;
+    bl_window_t *w;
 
     if (bl_cursor_open(&cursor, dir, build, pool) != APR_SUCCESS) {
         printf("Bail out! no cursor\n");
         exit(1);
     }
-    return bl_window_create(cursor, tail, grows, pool);
+    w = bl_window_create(cursor, tail, grows, pool);
+    if (with_marks)
+        bl_window_use(w, &marks);
+    return w;
 }
 
 /* ---- numbers -------------------------------------------------------- */
@@ -178,6 +186,64 @@ static void test_numbers(const char *what, int is_known)
     ok(is_right_at(w, lines - 5, 100), "%s: a line, after that", what);
 }
 
+/* Each in a window of its own, as each request has one. */
+static void test_marks(const char *what, int is_known, int grows)
+{
+    unsigned i, wrong = 0;
+    apr_uint64_t n = 0;
+
+    bl_marks_clear(&marks, 3000);
+    with_marks = 1;
+    for (i = 0; i < 600; i++) {
+        bl_window_t *w = window_of(grows);
+
+        if (is_known)
+            bl_window_know(w, lines);
+        wrong += !is_right_at(w, 1 + random_below((unsigned)lines + 5),
+                              random_below(20));
+    }
+    is_u64(wrong, 0, "%s: 600 windows that remember", what);
+    ok(marks.count > BL_MARKS_MOST / 8 && marks.count <= BL_MARKS_MOST,
+       "%s: %u places", what, marks.count);
+    for (wrong = 0, i = 0; i < marks.count; i++) {
+        unsigned at = 0;
+
+        while (at < count && places[at].begin < marks.at[i].offset)
+            at++;
+        /* The record of a build may stand between. */
+        wrong += at == count || places[at].number != marks.at[i].number;
+    }
+    is_u64(wrong, 0, "%s: they are where they should be", what);
+    ok(bl_window_lines(&n, window_of(grows)) == APR_SUCCESS && n == lines,
+       "%s: all lines are counted from there", what);
+    with_marks = 0;
+}
+
+/* The reading is from the last place that is remembered. */
+static void test_marks_help(void)
+{
+    apr_uint64_t n;
+    bl_mark_t end = {0, 0};
+    bl_record_t rec;
+    bl_window_t *w;
+
+    bl_marks_clear(&marks, 3000);
+    with_marks = 1;
+    bl_window_lines(&n, window_of(1));
+    ok(marks.count > 0 && tail - marks.at[marks.count - 1].offset <=
+                              marks.spacing + TEXT_MOST,
+       "who counts a log that grows remembers it to its end");
+    /* As if the log had other lines there: it is not looked at again. */
+    end = marks.at[marks.count - 1];
+    marks.at[marks.count - 1].number += 1000000;
+    w = window_of(1);
+    ok(bl_window_seek_last(&n, w, 1) == APR_SUCCESS && n > 1000000 &&
+           bl_window_next(&rec, &n, w) == APR_SUCCESS && n > 1000000,
+       "and the next one counts from there");
+    marks.at[marks.count - 1] = end;
+    with_marks = 0;
+}
+
 static void test_pieces_at_the_end(void)
 {
     apr_uint64_t n = 0;
@@ -216,6 +282,15 @@ static void test_long_line(void)
     for (i = 1; i <= lines; i++)
         wrong += !is_right_at(w, i, 3);
     is_u64(wrong, 0, "no window begins inside of a line in pieces");
+    bl_marks_clear(&marks, 5000);
+    with_marks = 1;
+    for (wrong = 0, i = 1; i <= 2 * lines; i++) {
+        w = window_of(0);
+        bl_window_know(w, lines);
+        wrong += !is_right_at(w, 1 + random_below((unsigned)lines), 3);
+    }
+    is_u64(wrong, 0, "nor when places in it are remembered");
+    with_marks = 0;
     end_log();
 }
 
@@ -291,6 +366,16 @@ static void punch(unsigned from, unsigned to)
         places[i].number = ++lines;
 }
 
+static apr_uint64_t hole_end(void)
+{
+    apr_off_t end = -1;
+    bl_cursor_t *cursor;
+
+    if (bl_cursor_open(&cursor, dir, build, pool) == APR_SUCCESS)
+        bl_cursor_hole_end(&end, cursor, tail);
+    return (apr_uint64_t)end;
+}
+
 static int is_hole(bl_window_t *w, unsigned at)
 {
     apr_uint64_t number;
@@ -306,6 +391,7 @@ static int is_hole(bl_window_t *w, unsigned at)
 static void test_hole(void)
 {
     unsigned i, wrong = 0;
+    apr_off_t to;
     apr_uint64_t n;
     bl_window_t *w;
 
@@ -313,7 +399,10 @@ static void test_hole(void)
     for (i = 0; i < 20000; i++)
         add_record(0, 10 + random_below(100));
     write_log();
+    to = places[13000].begin;
+    is_u64(hole_end(), 0, "a log without a hole");
     punch(5000, 13000);
+    is_u64(hole_end(), (apr_uint64_t)to, "a hole, and where it ends");
     w = window_of(1);
     ok(is_right_at(w, 1, RECORDS), "a hole in a log that grows is a line");
     ok(is_hole(w, 5000), "which says so");
@@ -326,6 +415,7 @@ static void test_hole(void)
         wrong += !is_right_at(w, i, 3);
     is_u64(wrong, 0, "from either end");
     ok(is_hole(w, 5000), "it says so still");
+    test_marks("with a hole", 0, 1);
     w = window_of(0);
     ok(bl_window_lines(&n, w) == APR_SUCCESS && n == lines - 1,
        "in a log that has ended only its own note would be one");
@@ -345,9 +435,13 @@ int main(void)
     make_log(1);
     test_numbers("counted", 0);
     test_numbers("known", 1);
+    test_marks("counted", 0, 0);
+    test_marks("known", 1, 0);
+    test_marks_help();
     end_log();
     make_log(0);
     test_numbers("long lines first", 1);
+    test_marks("long lines first", 1, 0);
     test_wrong_count();
     end_log();
     test_pieces_at_the_end();
