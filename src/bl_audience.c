@@ -146,22 +146,22 @@ static void say_goodbye(bl_audience_t *a, bl_client_t *c,
     apr_bucket_destroy(retry);
 }
 
-/* Hand over what comes next. @return APR_SUCCESS: something was handed over;
+/* Hand over what comes next. @return APR_SUCCESS: the viewer is further;
  * APR_EAGAIN: nothing is there */
 static apr_status_t client_fill(bl_audience_t *a, bl_client_t *c)
 {
     int handed = 0;
 
+    /* One without a bucket counts, too: it took its time to be made. */
     while (handed < CHUNKS_AT_ONCE && !c->last) {
         bl_chunk_t chunk;
         apr_status_t rv = bl_feed_next(&chunk, c->group->feed, c->at);
 
         if (rv != APR_SUCCESS)
             return handed > 0 ? APR_SUCCESS : rv;
-        if (chunk.bucket != NULL) {
+        if (chunk.bucket != NULL)
             bl_client_push(c, chunk.bucket);
-            handed++;
-        }
+        handed++;
         c->at = chunk.to;
         if (chunk.then == BL_CHUNK_END)
             c->last = 1;

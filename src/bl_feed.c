@@ -40,6 +40,9 @@
 #define PLACES 4
 #define CHUNKS 32
 
+/* What passing over a line costs besides its text, in bytes of a chunk. */
+#define PASSED_LINE_BYTES 64
+
 typedef struct {
     bl_reader_t *reader; /* NULL: not in use */
     bl_stamp_t gap_told; /* forgotten ids up to here were told */
@@ -79,6 +82,7 @@ struct bl_feed_t {
     apr_time_t complain_due; /* by bl_tick_now: not before */
     int passing;             /* the chunk that is being made */
     bl_encoder_t *encoder;   /* where a chunk is written */
+    apr_size_t passed;       /* bytes of lines that are not in it */
     apr_bucket *ping;
     bl_stamp_t ping_at;
     apr_time_t ping_time;
@@ -94,8 +98,9 @@ static int same_text(const char *a, const char *b)
 int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b)
 {
     return a->build == b->build && a->format == b->format &&
-           a->plain == b->plain && a->flush == b->flush &&
-           a->ping == b->ping && a->resumes == b->resumes &&
+           a->plain == b->plain && a->only_builds == b->only_builds &&
+           a->flush == b->flush && a->ping == b->ping &&
+           a->resumes == b->resumes &&
            same_text(a->time_format, b->time_format) &&
            same_text(a->view, b->view);
 }
@@ -127,6 +132,23 @@ static void put_hole(bl_feed_t *f, apr_uint64_t build, const bl_reader_t *r,
         return;
     bl_encoder_hole(f->encoder, build, bl_reader_at(r), rec);
     f->passing = 1;
+}
+
+/* @return 1: with this record the stream ends */
+static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
+{
+    if (f->spec.only_builds && BL_REC_IS_LINE(rec)) {
+        f->passed += rec->len + PASSED_LINE_BYTES;
+        return 0;
+    }
+    return bl_encoder_record(f->encoder, build, rec, f->spec.build != 0);
+}
+
+/* Lines that are left out count as if they were written: others wait no
+ * longer for a chunk without them. */
+static int is_full(const bl_feed_t *f)
+{
+    return bl_encoder_len(f->encoder) + f->passed >= BL_FEED_CHUNK_BYTES;
 }
 
 /* ---- readers -------------------------------------------------------- */
@@ -223,11 +245,10 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
     }
     if (rv != APR_SUCCESS)
         return rv;
-    while (bl_encoder_len(f->encoder) < BL_FEED_CHUNK_BYTES &&
-           chunk->then == BL_CHUNK_MORE &&
+    while (!is_full(f) && chunk->then == BL_CHUNK_MORE &&
            bl_reader_peek(&rec, r, BL_STAMP_MAX) != 0) {
         put_hole(f, f->spec.build, r, rec);
-        if (bl_encoder_record(f->encoder, f->spec.build, rec, 1))
+        if (put_record(f, f->spec.build, rec))
             chunk->then = BL_CHUNK_END;
         bl_reader_take(r);
     }
@@ -326,9 +347,9 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
         bl_encoder_gap(f->encoder, begin, watermark);
         place->gap_told = unreadable;
     }
-    while (build != 0 && bl_encoder_len(f->encoder) < BL_FEED_CHUNK_BYTES) {
+    while (build != 0 && !is_full(f)) {
         put_hole(f, build, r, rec);
-        bl_encoder_record(f->encoder, build, rec, 0);
+        put_record(f, build, rec);
         bl_reader_take(r);
         build = bl_reader_peek(&rec, r, watermark);
     }
@@ -437,6 +458,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     place = place_at(f, after);
     memset(chunk, 0, sizeof(*chunk));
     bl_encoder_clear(f->encoder);
+    f->passed = 0;
     f->passing = 0;
     bl_reader_turn(place->reader);
     if (f->spec.build != 0)

@@ -40,6 +40,9 @@ typedef struct {
     /* One build only: lines alone, no events. Nothing else is ever written to
      * its viewers: no ping, no advice when to come back. */
     int plain;
+    /* No lines: builds' records and what else is no line. The place moves on
+     * all the same, in chunks without a bucket. */
+    int only_builds;
     const char *time_format;
     apr_interval_time_t flush; /* shortest time between two writes */
     /* Also how often it is looked whether viewers are still there. */

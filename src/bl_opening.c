@@ -197,7 +197,10 @@ int bl_opening_decide(bl_opening_t *out, const char **detail, request_rec *r,
     if (bl_query_read(&out->query, detail, r) != APR_SUCCESS)
         return HTTP_BAD_REQUEST;
     out->spec.build = out->query.build;
-    out->spec.format = out->query.format;
+    out->spec.only_builds = out->query.only_builds;
+    /* What is left without lines is JSON in either format: one feed. */
+    out->spec.format =
+        out->query.only_builds ? BL_SSE_JSON : out->query.format;
     out->spec.time_format = bl_config_time_format(conf);
     out->spec.flush = bl_config_flush(conf);
     out->spec.ping = bl_config_ping(conf);

@@ -68,6 +68,17 @@ static apr_status_t read_format(bl_sse_format_e *out, const char **detail,
 
 /* ---- of a stream ---------------------------------------------------- */
 
+static apr_status_t read_only(int *only_builds, const char **detail,
+                              const apr_table_t *query)
+{
+    const char *only = apr_table_get(query, "only");
+
+    if (only != NULL && strcmp(only, "builds") != 0)
+        return refuse(detail, "only must be builds.");
+    *only_builds = only != NULL;
+    return APR_SUCCESS;
+}
+
 static const char *last_event_id(request_rec *r, const apr_table_t *query)
 {
     const char *id = apr_table_get(r->headers_in, "Last-Event-ID");
@@ -140,7 +151,8 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
         if (out->build == 0)
             return refuse(detail, "build must be the number of a build.");
     }
-    if (read_format(&out->format, detail, query, BL_SSE_TEXT) != APR_SUCCESS)
+    if (read_format(&out->format, detail, query, BL_SSE_TEXT) != APR_SUCCESS ||
+        read_only(&out->only_builds, detail, query) != APR_SUCCESS)
         return APR_EGENERAL;
     return read_place(out, detail, query, r);
 }

@@ -29,6 +29,7 @@ typedef struct {
     bl_want_e want;
     bl_stamp_t after;
     apr_uint32_t tail;
+    int only_builds; /* no lines */
 } bl_query_t;
 
 /** The fields of a request's query, decoded; the last of several equal names

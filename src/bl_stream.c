@@ -23,6 +23,8 @@
 
 /* A short poll ends behind so many bytes; the client comes back at once. */
 #define POLL_BYTES (256 * 1024)
+/* ...or so many chunks: most of a log may be lines that it does not want. */
+#define POLL_CHUNKS 1024
 
 /* What a polling client is told to wait: there is more than one answer took;
  * lines come; a build waits or runs; nothing does. */
@@ -167,10 +169,13 @@ static int go_polled(bl_opening_t *s, request_rec *r)
     apr_size_t total = 0;
     bl_stamp_t at = s->at;
     bl_chunk_t chunk;
+    int chunks = 0;
 
-    while (total < POLL_BYTES &&
+    while (total < POLL_BYTES && chunks < POLL_CHUNKS &&
            bl_feed_next(&chunk, feed, at) == APR_SUCCESS) {
         apr_bucket *copy;
+
+        chunks++;
 
         if (chunk.bucket != NULL) {
             if (apr_bucket_copy(chunk.bucket, &copy) != APR_SUCCESS)
@@ -185,7 +190,7 @@ static int go_polled(bl_opening_t *s, request_rec *r)
         if (chunk.then != BL_CHUNK_MORE)
             break;
     }
-    if (total >= POLL_BYTES)
+    if (total >= POLL_BYTES || chunks == POLL_CHUNKS)
         retry = POLL_RETRY_MORE_MS;
     /* When all that came since was not for this client, it is told so: it need
      * not ask for the same stretch again, nor be told of a gap there one day.
