@@ -7,7 +7,9 @@
  * newest first, and a build that is in both is taken from the table.
  *
  * ORDER         the table is read before the history: a build that ends in
- *               between is in the first, at least
+ *               between is in the first, at least. And the watermark before
+ *               both: what happens to a build behind it may be in the list,
+ *               what was before it is
  * DIAGNOSTICS   BL0410 the history cannot be read
  */
 #include "bl_list.h"
@@ -48,6 +50,7 @@ typedef struct {
 typedef struct {
     request_rec *r;
     bl_history_filter_t filter;
+    bl_stamp_t at;             /* the watermark */
     apr_array_header_t *found; /* const char *: what is answered */
     apr_hash_t *seen;          /* projects: "" not permitted */
     apr_array_header_t *known; /* entry_t of the table, newest first */
@@ -328,6 +331,11 @@ static int answer_json(list_t *list, apr_uint64_t next)
         bl_json_set_null(answer, "next");
     else
         bl_json_set_int(answer, "next", (apr_int64_t)next);
+    if (list->at == 0)
+        bl_json_set_null(answer, "after");
+    else
+        bl_json_set_string(answer, "after",
+                           apr_psprintf(p, "%" APR_UINT64_T_FMT, list->at));
     if (list->is_broken)
         bl_json_set_bool(answer, "incomplete", 1);
     return bl_api_answer(list->r, HTTP_OK, bl_json_text(answer, p));
@@ -349,6 +357,7 @@ int bl_list_send(request_rec *r)
         return bl_error_send(r, HTTP_BAD_REQUEST, wrong);
     list.filter.limit = limit;
     apr_pool_create(&list.page_pool, r->pool);
+    list.at = bl_table_watermark(bl_daemon_table());
     read_table(&list);
     list.history = bl_list_history(r, &list.is_broken);
     merge(&list, limit);

@@ -197,4 +197,24 @@ $s->wait_for_state($id, 'succeeded', 10);
 is_deeply states(''), ["$next cancelled", "$id succeeded"], 'at once with the end that they have';
 is_deeply states('?state=running'), [], 'and no other';
 
+# ---- a list, and a stream that goes on behind it (promise 1) --------------------------------------
+
+# What happens between the two requests is in neither of them without "after".
+{
+    my $last = $p->start('out begun');
+    $p->wait_for('begun');
+    my $list = $s->get_json('/api/project/builds?limit=1');
+    is $list->{builds}[0]{state}, 'running', 'a list, while a build runs';
+    like $list->{after}, qr/^[1-9]\d{15}$/, 'says where it stands';
+    $p->cue('exit 0');
+    $s->wait_for_state($last, 'succeeded', 10);
+    my $stream = $s->open_stream("/api/log/push?only=builds&from=$list->{after}");
+    my @events = $stream->until(sub { ($_->{event} // '') eq 'build'
+        && $json->decode($_->{data})->{state} eq 'succeeded' }, 10);
+    is scalar(grep { ($_->{event} // '') eq 'gap' } @events), 0, 'a stream from there knows the place';
+    is $json->decode($events[-1]{data})->{id}, $last, 'and says that it ended meanwhile';
+    $stream->close;
+    is $s->get_json('/api/project/builds?limit=1')->{after}, $events[-1]{id}, 'where the next list stands';
+}
+
 done_testing;
