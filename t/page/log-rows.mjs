@@ -245,6 +245,21 @@ await run(async ({ page }) => {
     assert.deepEqual(await texts(page), ['$ yarn install', 'a', '$ yarn build', 'Build failed']);
   });
 
+  await test('a step is that of the record, though those before it are not loaded', async () => {
+    await page.evaluate(async () => {
+      const step = (text, number) => ({ text, note: true, step: number });
+      const make = (n) => ({ 1: step('$ a', 1), 500: step('$ b', 2), 9990: step('$ c', 3) }[n]
+        ?? { text: `line ${n}` });
+      lab.make({ records: { count: 10000, make } });
+      await lab.open(1);
+      lab.pane.record({ state: 'failed', steps: [['a', 'succeeded'], ['b', 'succeeded'], ['c', 'failed']].map(
+        ([name, state], i) => ({ name, state, started: '2026-11-22T10:00:00Z', ended: `2026-11-22T10:00:0${i + 1}Z` })) });
+    });
+    await drawn(page);
+    assert.deepEqual(await page.$$eval('.step-head', (all) => all.map(
+      (one) => [one.row.n, one.dataset.state, one.querySelector('.took').dataset.took])), [[9990, 'failed', '3.0 s']]);
+  });
+
   // name, lines (a number: milliseconds until the next), heads when loaded
   const markers = [
     ['GitHub', ['before', '::group::One', 'a', '::endgroup::', 'after', '::group::Two', 'b'],

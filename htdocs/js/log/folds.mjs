@@ -35,7 +35,7 @@ export class Folds {
       if (row.mark === null || this.#count >= MARKS_MAX) continue;
       const marks = this.#marks[k] ??= [];
       if (marks.some((mark) => mark.i === i)) continue;
-      marks.push({ k, i, n: row.n, ms: row.ms, ...row.mark, isLive });
+      marks.push({ k, i, n: row.n, ms: row.ms, step: row.step, ...row.mark, isLive });
       this.#count += 1;
       this.#folds = null;
     }
@@ -129,7 +129,7 @@ export class Folds {
         if (mark.type !== 'open' || open.length >= DEPTH_MAX) continue;
         const fold = {
           ...mark, key: `${mark.k}:${mark.i}`, depth: open.length, end: null, endMs: null,
-          sure: true, step: mark.kind === 'step' ? folds.filter(isStep).length : -1,
+          sure: true,
         };
         folds.push(fold);
         open.push(fold);
@@ -156,8 +156,6 @@ export class Folds {
     return true;
   }
 }
-
-const isStep = (fold) => fold.kind === 'step';
 
 function reopen(fold) {
   if (fold !== undefined && fold.kind === 'header') fold.folded = false;

@@ -201,7 +201,7 @@ export class LogPane {
       t: this.#t,
       columns: this.#columns,
       folds: model.folds,
-      stepOf: (index) => this.#stepOf(index),
+      stepOf: (number) => this.#stepOf(number),
     });
     const parts = {
       t: this.#t, toolbar: this.#toolbar, view: this.#view, model, nodes: this.#nodes,
@@ -215,8 +215,8 @@ export class LogPane {
     this.#finder = new Finder({ ...parts, going: this.#going });
   }
 
-  #stepOf(index) {
-    const step = this.#record?.steps?.[index];
+  #stepOf(number) {
+    const step = this.#record?.steps?.[number - 1];
     if (step === undefined) return undefined;
     const took = Date.parse(step.ended ?? '') - Date.parse(step.started ?? '');
     if (!Number.isNaN(took)) return { state: step.state, took: span(took) };

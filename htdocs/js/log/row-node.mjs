@@ -26,7 +26,7 @@ export class RowNodes {
   #folds;
   #stepOf;
 
-  /** @param stepOf  number of a step (from 0) -> { took, state }, or undefined */
+  /** @param stepOf  number of a step (from 1) -> { took, state }, or undefined */
   constructor({ t, columns, folds, stepOf }) {
     this.#t = t;
     this.#columns = columns;
@@ -96,7 +96,7 @@ export class RowNodes {
     const folded = this.#folds.isFolded(fold);
     button.setAttribute('aria-expanded', String(!folded));
     button.setAttribute('aria-label', this.#t('log.fold', { name: strip(shown(row)).trim() }));
-    const step = fold.step >= 0 ? this.#stepOf(fold.step) : undefined;
+    const step = fold.kind === 'step' ? this.#stepOf(fold.step) : undefined;
     if (step !== undefined) node.dataset.state = step.state;
     node.lastElementChild.dataset.took = step?.took ?? this.#took(fold);
   }
