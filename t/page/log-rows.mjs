@@ -219,6 +219,20 @@ await run(async ({ page }) => {
     assert.match((await texts(page))[0], /^0 1 2 .* 1999$/);
   });
 
+  await test('what tells of a problem, in colours too, and what does not', async () => {
+    const yes = ['src/a.c:1: error: no', '\x1b[31m\x1b[1merror\x1b[0m: no',
+      'a.c:1:2: \x1b[01;31m\x1b[Kerror: \x1b[m\x1b[Kno', '\x1b[1m\x1b[38;5;9merror[E0425]\x1b[0m: no', 'error[E0425]: no',
+      '\x1b[41mERROR\x1b[49m no', 'npm ERR! code 1', '::error file=a.js,line=1::no', '##[error]no', 'TypeError: no',
+      'x failed', 'make: *** [all] Error 1', '\x1b[0m\x1b[7m\x1b[1m\x1b[31m FAIL \x1b[39m\x1b[22m\x1b[27m\x1b[0m a.test.js',
+      '    --- FAIL: TestA (0.00s)', 'not ok 2 - no'];
+    const no = ['0 errors', '\x1b[32m0 failed\x1b[0m, no problems', 'error-free', 'terrors', 'std::error_code x', 'failsafe',
+      'not ok 2 - no # TODO later', 'FAIL:  0', 'errors: 0', 'ok 1 - fail', '--- PASS: TestA (0.00s)'];
+    await openLog(page, [...yes, ...no].map((text) => line(text)));
+    assert.deepEqual(await page.$$eval('.row', (all) => all.map((one) => one.row.problem)),
+      [...yes.map(() => true), ...no.map(() => false)]);
+    assert.deepEqual(await page.locator('.head').count(), 0);
+  });
+
   // ---- folding ---------------------------------------------------------
 
   const folds = () => page.$$eval('.head', (all) => all.map((one) => [

@@ -9,8 +9,9 @@ const SECTION = /^section_(start|end):(\d+):([\w.-]+)(\[[^\]]*\])?$/;
 const TRAVIS = /^travis_fold:(start|end):([\w.-]+)$/;
 const HEADER = /^(---|\+\+\+|~~~) (\S.*)$/;
 const REOPEN = /^\^\^\^ \+\+\+\s*$/;
-// The names of two files in a unified diff look like headers.
-const DIFF = /^(?:---|\+\+\+) (?:[ab]\/|\/dev\/null|.*\t)/;
+// The names of two files in a unified diff look like headers, and what Go's
+// tests say at their end.
+const NO_HEADER = /^(?:---|\+\+\+) (?:[ab]\/|\/dev\/null|.*\t|(?:PASS|FAIL|SKIP|BENCH): )/;
 
 // What begins no marker, most lines, is known by its first characters.
 const FIRST = /^(?:\x1b\[[0-9;]*[A-Za-z])*(?:::|##\[|section_|travis_fold|--- |\+\+\+ |~~~ |\^\^\^ )/;
@@ -45,7 +46,7 @@ function section(plain) {
 function header(plain) {
   if (REOPEN.test(plain)) return mark('reopen', 'header', '', '', false);
   const found = HEADER.exec(plain);
-  if (found === null || DIFF.test(plain)) return null;
+  if (found === null || NO_HEADER.test(plain)) return null;
   return mark('open', 'header', '', found[2], found[1] !== '+++');
 }
 
@@ -53,12 +54,16 @@ function mark(type, kind, name, title, folded) {
   return { type, kind, name, title, folded };
 }
 
-// A word that says that something went wrong, and no count of nothing.
-const PROBLEM = new RegExp('(?:^|[\\s\\[({"\'])(?:error|fatal|panic(?:ked)?|exception|traceback'
-  + '|failed|failure|err!|[a-z]+(?:error|exception))(?=$|[\\s:!\\])}(,."\'])', 'i');
+// A word that says that something went wrong, and no count of nothing. GitHub's
+// command (::error file=a.c::text) is one, too; so are FAIL, if it is shouted,
+// and what TAP says.
+const PROBLEM = new RegExp('(?:^|^::|[\\s\\[({"\'])(?:error|fatal|panic(?:ked)?|exception|traceback'
+  + '|failed|failure|err!|[a-z]+(?:error|exception))(?=$|[\\s:!\\[\\])}(,."\'])', 'i');
+const SHOUTED = /^\s*(?:(?:--- )?FAIL\b(?!:? +0\b)|not ok \d(?!.*# (?:TODO|SKIP)\b))/;
 const NONE = /\b(?:0|no|without) (?:errors?|fail(?:ed|ures?)|problems?)\b|\b(?:failed|errors?): 0\b/i;
 
 /** Does this line say that something went wrong? */
-export function isProblem(plain) {
-  return PROBLEM.test(plain) && !NONE.test(plain);
+export function isProblem(text) {
+  const plain = strip(text);
+  return (PROBLEM.test(plain) || SHOUTED.test(plain)) && !NONE.test(plain);
 }
