@@ -48,6 +48,10 @@ export const texts = (page) => page.$$eval('.row .text', (all) => all.map((one) 
 /** Numbers of the rows that are in the document. */
 export const numbers = (page) => page.$$eval('.row', (all) => all.map((one) => one.row.n));
 
+/** What the rows show as their numbers, '' being none. */
+export const shownNumbers = (page) => page.$$eval('.row .no',
+  (all) => all.map((one) => one.dataset.n.trim()));
+
 /** Numbers of the rows that can be seen. */
 export const inSight = (page) => page.evaluate(() => {
   const view = document.querySelector('.log-rows').getBoundingClientRect();

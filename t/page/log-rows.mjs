@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 
 import { note, ok, run } from './lib.mjs';
-import { WAIT_MS, drawn, feed, numbers, openLab, openLog, texts } from './log-lib.mjs';
+import { WAIT_MS, drawn, feed, numbers, openLab, openLog, shownNumbers, texts } from './log-lib.mjs';
 
 const line = (text, more = {}) => ({ text, ...more });
 const err = (text, more = {}) => ({ text, stream: 'stderr', ...more });
@@ -42,21 +42,65 @@ await run(async ({ page }) => {
     ['a note closes nothing but is a row', [line('a', { partial: true }), line('n', { note: true }),
       line('b')], ['ab', 'n'], [2, 1]],
     ['a step closes what is open', [line('a', { partial: true }), step('$ b', 1), line('c')],
-      ['a', '$ b', 'c'], [1, 1, 2]],
+      ['a', '$ b', 'c'], ['', 1, 2]],
+    ['both streams begin a line', [line('a', { partial: true }), err('x', { partial: true })],
+      ['a', 'x'], [1, '']],
+    ['the first that ends has the number', [line('a', { partial: true }), err('x', { partial: true }),
+      err('y'), line('b', { partial: true })], ['ab', 'xy'], [2, 1]],
+    ['it may be the one that began first', [line('a', { partial: true }), err('x', { partial: true }),
+      line('b', { partial: true }), line('c'), err('y')], ['abc', 'xy'], [1, 2]],
+    ['a line that nobody ends', [line('a', { partial: true }), err('x'), err('y')], ['a', 'x', 'y'], ['', 1, 2]],
+    ['frames with the other stream between', [line('1', { cr: true }), err('x'), line('2', { partial: true }),
+      err('y'), line('', { cr: true })], ['2', 'x', 'y'], [4, 2, 3]],
+    ['an interrupted line that goes over into the next chunk', [...Array.from({ length: 98 }, () => line('z')),
+      line('a', { partial: true }), ...Array.from({ length: 4 }, () => err('x')), line('b')],
+    [...Array.from({ length: 98 }, () => 'z'), 'a', 'x', 'x', 'x', 'x', 'b'],
+    [...Array.from({ length: 98 }, (_, i) => i + 1), '', 99, 100, 101, 102, 103]],
   ];
   for (const [name, records, want, wantNumbers] of rows) {
     await test(`${name}: loaded`, async () => {
       await openLog(page, records);
       assert.deepEqual(await texts(page), want);
-      assert.deepEqual(await numbers(page), wantNumbers);
+      assert.deepEqual(await shownNumbers(page), wantNumbers.map(String));
     });
     await test(`${name}: live, one by one`, async () => {
       await openLog(page, []);
       for (const record of records) await feed(page, [record]);
       assert.deepEqual(await texts(page), want);
-      assert.deepEqual(await numbers(page), wantNumbers);
+      assert.deepEqual(await shownNumbers(page), wantNumbers.map(String));
     });
   }
+
+  await test('a link to a line leads to the row that ends it, and to no other', async () => {
+    await openLog(page, [line('a', { partial: true }), err('x'), line('1', { cr: true }), err('y'),
+      line('2', { cr: true }), line('3')]);
+    assert.deepEqual(await texts(page), ['3', 'x', 'y']);
+    const marked = () => page.$$eval('.row.marked .text', (all) => all.map((one) => one.textContent));
+    for (const [n, want] of [[1, 'x'], [2, '3'], [3, 'y'], [4, '3'], [5, '3']]) {
+      await page.evaluate((first) => lab.pane.goTo({ first }), n);
+      assert.deepEqual(await marked(), [want], `line ${n}`);
+    }
+    await openLog(page, [line('a', { partial: true }), err('x'), err('y')]);
+    await page.evaluate(() => lab.pane.goTo({ first: 1 }));
+    assert.deepEqual(await marked(), ['x']);
+    assert.match(await page.getAttribute('.row .no', 'title'), /where it ends/);
+    await page.locator('.row .no').first().click();
+    assert.deepEqual(await marked(), ['x'], 'what has no number is no place for a link');
+    await feed(page, [line('b')]);
+    assert.deepEqual(await texts(page), ['ab', 'x', 'y']);
+    assert.match(await page.getAttribute('.row .no', 'title'), /Begins in line 1 .* line 3/);
+  });
+
+  await test('a long line that the other stream interrupts goes on in more rows', async () => {
+    const records = [];
+    for (let i = 0; i < 40; i += 1) records.push(line(String(i % 10).repeat(16384), { partial: true }), err(`e${i}`));
+    await openLog(page, [...records, line('end')]);
+    const all = await texts(page);
+    assert.ok(all.every((text) => text.length < 70000), `${Math.max(...all.map(({ length }) => length))}`);
+    assert.ok(all.some((text) => /more characters/.test(text)));
+    const shown = (await shownNumbers(page)).filter(Boolean);
+    assert.deepEqual(shown, ['41', ...Array.from({ length: 40 }, (_, i) => String(i + 1))]);
+  });
 
   await test('a line without end goes on in more rows, then is only counted', async () => {
     const pieces = Array.from({ length: 40 }, (_, i) => line(String(i % 10).repeat(16384),

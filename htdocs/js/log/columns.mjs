@@ -19,7 +19,7 @@ export class Columns {
 
   time = 'off'; // one of TIMES; unless somebody chose: the stamp, where it fits
   startMs = NaN; // what "since the start" counts from
-  marked = null; // { first, last }
+  marked = null; // { first, last, k, i }: lines, and the row where they begin
   digits = DIGITS_LEAST; // of a number
 
   constructor(element, settings) {
@@ -72,9 +72,9 @@ export class Columns {
   isMarked(row) {
     const { marked } = this;
     if (marked === null) return false;
-    // The last frame of a progress bar stands for those before it.
-    const covers = row.from <= marked.first && row.n > marked.last;
-    return covers || (row.n >= marked.first && row.n <= marked.last);
+    // Of a frame that was replaced, it is the row that stands there now.
+    if (row.k === marked.k && row.i === marked.i) return true;
+    return !row.taken && row.n >= marked.first && row.n <= marked.last;
   }
 }
 

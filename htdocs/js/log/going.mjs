@@ -51,8 +51,9 @@ export class Going {
       return false;
     }
     return this.#try(async () => {
-      await this.toRow(await this.#model.find(first));
-      this.#mark({ first, last });
+      const row = await this.#model.find(first);
+      await this.toRow(row);
+      this.#mark({ first, last }, row);
     });
   }
 
@@ -61,7 +62,7 @@ export class Going {
     const range = rangeOf(text);
     if (range === null) return false;
     this.toLines(range).then((there) => {
-      if (there) this.choose(range);
+      if (there) this.#choose(range);
     });
     return true;
   }
@@ -75,8 +76,9 @@ export class Going {
   async toPlace({ k, i, n }) {
     await this.#try(async () => {
       const { all } = await this.#model.rows(k);
-      await this.toRow(all[i] ?? null);
-      if (n !== undefined) this.#mark({ first: n, last: n });
+      const row = all[i] ?? null;
+      await this.toRow(row);
+      if (n !== undefined) this.#mark({ first: n, last: n }, row);
     });
   }
 
@@ -95,7 +97,7 @@ export class Going {
         return;
       }
       await this.toRow(row);
-      this.#mark({ first: row.n, last: row.n });
+      this.#mark({ first: row.n, last: row.n }, row);
       const text = strip(shown(row)).trim().slice(0, TEXT_MAX);
       this.#toolbar.say(this.#t('log.problemat', { n: row.n, text }));
     });
@@ -148,24 +150,29 @@ export class Going {
     this.foldAll(!folds.list.every((fold) => folds.isFolded(fold)));
   }
 
-  /** The reader chose lines. */
-  choose({ first, last }) {
-    this.#mark({ first, last });
+  /** A line's number was clicked. @param more  from where it began before */
+  number(row, more) {
+    const { marked } = this.#columns;
+    if (row.taken) return;
+    if (!more || marked === null) {
+      this.#mark({ first: row.n, last: row.n }, row);
+    } else {
+      const [first, last] = [Math.min(marked.first, row.n), Math.max(marked.first, row.n)];
+      this.#mark({ first, last }, first === row.n ? row : marked);
+    }
+    this.#choose(this.#columns.marked);
+  }
+
+  // The reader chose lines.
+  #choose({ first, last }) {
     this.#toolbar.say(first === last ? this.#t('log.line', { n: first })
       : this.#t('log.lines', { first, last }));
     this.#chosen({ first, last });
   }
 
-  /** A line's number was clicked. @param more  from where it began before */
-  number(row, more) {
-    const { marked } = this.#columns;
-    const from = more && marked !== null ? marked.first : row.n;
-    this.choose({ first: Math.min(from, row.n), last: Math.max(from, row.n) });
-  }
-
-  #mark(range) {
-    this.#columns.marked = range;
-    for (const row of this.#view.rows()) this.#nodes.mark(row);
+  #mark({ first, last }, row) {
+    this.#columns.marked = { first, last, k: row?.k, i: row?.i };
+    for (const one of this.#view.rows()) this.#nodes.mark(one);
   }
 
   #looking(share) {

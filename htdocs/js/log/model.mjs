@@ -167,7 +167,8 @@ export class Model {
   async find(n) {
     const k = Math.min(chunkOf(Math.max(1, n)), this.last);
     const { all } = await this.rows(k);
-    return all.find((row) => row.n === n) ?? all.find((row) => row.from <= n && n <= row.n)
+    return all.find((row) => row.n === n && !row.taken)
+      ?? all.find((row) => row.from <= n && n <= row.n)
       ?? all.findLast((row) => row.n < n) ?? all[0] ?? null;
   }
 

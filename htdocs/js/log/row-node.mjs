@@ -63,8 +63,17 @@ export class RowNodes {
   number(row) {
     const no = row.node.firstElementChild;
     if (no.className !== 'no') return;
-    const text = (row.part > 0 ? '' : String(row.n)).padStart(this.#columns.digits);
+    const isOwn = row.part === 0 && !row.taken;
+    const text = (isOwn ? String(row.n) : '').padStart(this.#columns.digits);
     if (no.dataset.n !== text) no.dataset.n = text;
+    const help = this.#helpOf(row);
+    if (no.title !== help) no.title = help;
+  }
+
+  #helpOf({ taken, part, begun, n }) {
+    if (part > 0) return '';
+    if (taken) return this.#t('log.unended');
+    return begun < n ? this.#t('log.begun', { begun, n }) : '';
   }
 
   time(row) {

@@ -7,6 +7,10 @@
 // closes the others. No row goes on over the end of a chunk, so that a chunk
 // gives the same rows whenever it is put together: while the log grows, and
 // when it is loaded again.
+//
+// A number belongs to one row: to the one that ends the line of this number in
+// the download. The other stream may come between the pieces of a line and end
+// it there; what was begun then has no number (taken) until its own end.
 
 import { coloursAfter, strip } from './escapes.mjs';
 import { isProblem, markOf } from './marks.mjs';
@@ -39,10 +43,31 @@ export class Rows {
   take(record) {
     const pause = record.ms - this.#lastMs;
     this.#lastMs = record.ms;
+    const open = Object.values(this.#open.get(record.build) ?? {}).filter(Boolean);
     const row = record.note ? this.#note(record) : this.#written(record);
+    if (open.length > 0) this.#give(record, row, open);
     if (pause > row.pause) row.pause = pause;
     if (Number.isNaN(row.delta)) row.delta = pause;
     return row;
+  }
+
+  // Whose is the number of this record? Of the one that ends; of two that may
+  // go on, the first.
+  #give(record, row, open) {
+    const rivals = open.filter((one) => one.isOpen && one.n === record.n && one !== row
+      && !one.line?.includes(row));
+    if (record.partial) {
+      if (rivals.some((one) => !one.taken)) this.#take(row, true);
+      return;
+    }
+    this.#take(row, false);
+    for (const one of rivals) this.#take(one, true);
+  }
+
+  #take(row, taken) {
+    if (row.taken === taken) return;
+    for (const part of row.line ?? [row]) part.taken = taken;
+    this.changed.add(row.line?.[0] ?? row);
   }
 
   #note(record) {
@@ -68,11 +93,12 @@ export class Rows {
     } else if (row.frame && row.mark !== null && markOf(record.text) !== null) {
       // One marker drawn over another: both count.
       row = this.#blank(record);
-    } else if (row.n === record.n && row.text.length > ROW_MAX) {
+    } else if (!row.frame && row.text.length > ROW_MAX) {
       row = this.#longer(row, record);
     } else {
       this.changed.add(row);
     }
+    if (row.n !== record.n) this.#number(row, record.n);
     write(row, record);
 
     const stays = record.partial || record.cr;
@@ -93,15 +119,29 @@ export class Rows {
     const next = this.#blank(record);
     next.part = row.part + 1;
     next.colours = coloursAfter(row.colours, row.text);
+    next.line = row.line ?? [row];
+    next.line.push(next);
+    next.n = row.n;
+    next.taken = row.taken;
+    row.line = next.line;
+    row.problem = isProblem(row.text);
     return next;
+  }
+
+  // All parts of a line have its number.
+  #number(row, n) {
+    this.#take(row, false);
+    for (const part of row.line ?? [row]) part.n = n;
+    if (row.line) this.changed.add(row.line[0]);
   }
 
   #blank(record) {
     const row = {
-      k: this.#chunk, i: this.all.length, n: record.n, from: record.n, build: record.build,
-      ms: record.ms, delta: NaN, pause: 0, stderr: record.stderr, note: record.note,
-      gap: record.gap, step: record.step, text: '', colours: '', frame: false, mark: null,
-      problem: false, part: 0, full: false, cut: 0, node: null,
+      k: this.#chunk, i: this.all.length, n: record.n, from: record.n, begun: record.n,
+      taken: false, build: record.build, ms: record.ms, delta: NaN, pause: 0,
+      stderr: record.stderr, note: record.note, gap: record.gap, step: record.step, text: '',
+      colours: '', isOpen: false, frame: false, mark: null, problem: false, part: 0, line: null,
+      full: false, cut: 0, node: null,
     };
     this.all.push(row);
     return row;
@@ -111,12 +151,13 @@ export class Rows {
 function write(row, record) {
   if (row.frame && record.text !== '') {
     row.text = '';
+    row.begun = record.n;
     row.ms = record.ms;
     row.delta = NaN;
   }
   if (row.full) row.cut += record.text.length;
   else row.text += record.text;
-  row.n = record.n;
+  row.isOpen = record.partial;
   row.frame = record.cr;
   if (record.partial) return;
   if (row.mark === null && row.part === 0) row.mark = markOf(row.text);
