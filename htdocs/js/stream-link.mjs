@@ -22,8 +22,8 @@ export function canShare() {
 
 const ADDRESS = new URL('./stream-worker.mjs', import.meta.url).href;
 
-// The only policy that the page's Content-Security-Policy allows, for the only
-// address of a script that is made here.
+// For the only address of a script that is made here; the page's
+// Content-Security-Policy names it.
 let policy;
 
 function begin() {

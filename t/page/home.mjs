@@ -31,7 +31,7 @@ await run(async ({ context }) => {
     const meta = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(html)?.[1];
     const policies = [response.headers.get('content-security-policy'), meta].filter(Boolean);
     assert.ok(policies.some((policy) => policy.includes("default-src 'self'")), 'a policy');
-    assert.ok(policies.some((policy) => /trusted-types buildlog-stream$/.test(policy.trim())),
+    assert.ok(policies.some((policy) => /trusted-types buildlog-stream buildlog-search$/.test(policy.trim())),
       'no markup from text; a name for the address of the worker');
     assert.ok(policies.every((policy) => !policy.includes('unsafe')), 'nothing unsafe');
     assert.match(html, /<noscript>[^]*href="\/api\/project\/projects"[^]*<\/noscript>/);

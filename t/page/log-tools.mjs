@@ -148,6 +148,43 @@ await run(async ({ page }) => {
     assert.equal(await page.getAttribute('.finder input', 'aria-invalid'), 'false');
   });
 
+  await test('search: an expression that takes for ever is stopped, and the page goes on', async () => {
+    await openLog(page, [...lines(10), line(`${'a'.repeat(60)}!`), line('aaa')]);
+    await page.click('[aria-label="Regular expression"]');
+    await page.fill('.finder input', '(a+)+$');
+    // While it is looked for: lines come, and are drawn.
+    await feed(page, lines(5));
+    await seen(17);
+    assert.match(await page.textContent('.count'), /searched/);
+    await has(() => /^Stopped/.test(document.querySelector('.count').textContent));
+    assert.equal(await page.getAttribute('.finder input', 'aria-invalid'), 'true');
+    await feed(page, lines(5));
+    await seen(22);
+    await page.fill('.finder input', '^a+$');
+    await count('1 line');
+    assert.equal(await page.getAttribute('.finder input', 'aria-invalid'), 'false');
+    await page.fill('.finder input', '(a+)+$');
+    await page.fill('.finder input', '^a+!?$');
+    await count('2 lines');
+    await feed(page, [line('a')]);
+    await count('3 lines');
+    assert.deepEqual(await page.evaluate(async () => {
+      while (CSS.highlights.get('log-hit').size < 3) await new Promise(requestAnimationFrame);
+      return [...CSS.highlights.get('log-hit')].map((range) => String(range).length).sort((a, b) => a - b);
+    }), [1, 3, 61]);
+    await page.click('[aria-label="Regular expression"]');
+  });
+
+  await test('search: what cannot be loaded is asked for again by Enter', async () => {
+    await large(30000, { at: { 40: 'needle' } });
+    await page.evaluate(() => { lab.server.fail = 'nobody is home'; });
+    await page.fill('.finder input', 'needle');
+    await has(() => /nobody is home/.test(document.querySelector('.count').textContent));
+    await page.evaluate(() => { lab.server.fail = null; });
+    await page.press('.finder input', 'Enter');
+    await count('1 line');
+  });
+
   await test('search: over what is not loaded, into folds; the match is marked', async () => {
     await large(30000, { at: { 40: '::group::Early', 50: 'needle 1', 60: '::endgroup::', 15000: 'needle 2' } });
     await page.fill('.finder input', 'needle');

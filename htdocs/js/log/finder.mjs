@@ -2,7 +2,8 @@
 // The search box at work: from what is typed to hits that are counted, gone to
 // and painted.
 
-import { Search, matcher } from './search.mjs';
+import { TooSlow, matcherOf } from './matcher.mjs';
+import { Search } from './search.mjs';
 
 export class Finder {
   #t;
@@ -30,7 +31,7 @@ export class Finder {
       return;
     }
     try {
-      this.#search.start(matcher(query), this.#going.here.k);
+      this.#search.start(matcherOf(query), this.#going.here.k);
       this.#counted();
     } catch (error) {
       this.#toolbar.counted(this.#t('log.badregex', { why: error.message }), true);
@@ -47,6 +48,11 @@ export class Finder {
   /** To the next match (1), or the one before (-1). */
   async hit(step) {
     if (!this.#search.isOn) return;
+    const { failure } = this.#search;
+    if (failure !== null && !(failure instanceof TooSlow)) {
+      this.start();
+      return;
+    }
     // The first one may be where the reader is.
     const { k, i } = this.#going.here;
     const hit = this.#search.next(this.#search.at ?? { k, i: i - step }, step);
@@ -74,14 +80,16 @@ export class Finder {
   #counted() {
     if (!this.#search.isOn) return;
     const text = this.#countText();
-    this.#toolbar.counted(text);
-    if (this.#search.progress === 1) this.#toolbar.announceLater(text);
+    const { failure, progress } = this.#search;
+    this.#toolbar.counted(text, failure !== null);
+    if (failure !== null || progress === 1) this.#toolbar.announceLater(text);
     this.paintLater();
   }
 
   #countText() {
     const { count, rank, progress, failure } = this.#search;
     const one = count === 1 ? '.one' : '';
+    if (failure instanceof TooSlow) return this.#t('log.tooslow');
     if (failure !== null) return this.#t('log.searchfailed', { why: failure.message });
     if (progress < 1) {
       return this.#t('log.searching', { n: count, percent: Math.floor(progress * 100) });

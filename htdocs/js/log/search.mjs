@@ -5,46 +5,25 @@
 import { strip } from './escapes.mjs';
 import { isSilent, shown } from './rows.mjs';
 
-// Matches that are shown in one row.
-const RANGES_OF_ROW = 50;
-
-/** @return text -> is it in?, or throws what is wrong with the expression */
-export function matcher({ text, regex, matchCase }) {
-  if (regex) {
-    const expression = new RegExp(text, matchCase ? 'g' : 'gi');
-    return (line) => {
-      expression.lastIndex = 0;
-      const found = [];
-      for (let hit = expression.exec(line); hit !== null; hit = expression.exec(line)) {
-        if (hit[0] === '') expression.lastIndex += 1;
-        else found.push([hit.index, hit.index + hit[0].length]);
-        if (found.length === RANGES_OF_ROW) break;
-      }
-      return found;
-    };
-  }
-  const wanted = matchCase ? text : text.toLowerCase();
-  return (line) => {
-    const there = matchCase ? line : line.toLowerCase();
-    const found = [];
-    for (let at = there.indexOf(wanted); at >= 0; at = there.indexOf(wanted, at + wanted.length)) {
-      found.push([at, at + wanted.length]);
-      if (found.length === RANGES_OF_ROW) break;
-    }
-    return found;
-  };
-}
+// How long it may keep the page from drawing.
+const SLICE_MS = 12;
+// Chunks that are looked at together: each time is a question to a worker.
+const BATCH = 8;
 
 const searched = (row) => strip(shown(row));
 
 export class Search {
   #model;
   #changed;
-  #match = null;
+  #matcher = null;
   #hits = new Map(); // k -> indexes of rows
-  #turn = 0;
-  #live = 0; // chunks from here on are looked at as they grow
-  #looked = 0;
+  #order = []; // chunks to look at, the next one last
+  #fresh = new Set(); // chunks that have grown since they were looked at
+  #looked = new Set();
+  #live = 0; // chunks from here on may grow
+  #isLooking = false;
+  #painted = []; // what paint() was given last while it was at work
+  #isPainting = false;
 
   at = null; // the hit where the reader is: { k, i }
   failure = null;
@@ -56,7 +35,7 @@ export class Search {
   }
 
   get isOn() {
-    return this.#match !== null;
+    return this.#matcher !== null;
   }
 
   get count() {
@@ -76,68 +55,92 @@ export class Search {
 
   /** 1: all was searched. */
   get progress() {
-    return Math.min(1, this.#looked / Math.max(1, this.#live - this.#model.first));
+    const { first, last } = this.#model;
+    return Math.min(1, this.#looked.size / Math.max(1, last + 1 - first));
   }
 
   clear() {
-    this.#turn += 1;
-    this.#match = null;
+    this.#matcher?.close();
+    this.#matcher = null;
     this.#hits.clear();
+    this.#order = [];
+    this.#fresh.clear();
+    this.#looked.clear();
     this.at = null;
     this.failure = null;
   }
 
-  /** Search anew. @param match  of matcher()  @param from  chunk to begin with */
-  async start(match, from) {
+  /** Search anew. @param matcher  of matcherOf()  @param from  chunk to begin with */
+  start(matcher, from) {
     this.clear();
-    this.#match = match;
-    const turn = this.#turn;
+    this.#matcher = matcher;
     const { first, last } = this.#model;
-    this.#live = last + 1;
-    this.#looked = 0;
+    this.#live = last;
     // From where the reader is to the end, then back to the start.
-    const order = [];
-    for (let k = Math.max(from, first); k <= last; k += 1) order.push(k);
-    for (let k = Math.min(from, last + 1) - 1; k >= first; k -= 1) order.push(k);
-    await this.#look(order, turn);
+    for (let k = first; k < Math.min(from, last + 1); k += 1) this.#order.push(k);
+    for (let k = last; k >= Math.max(from, first); k -= 1) this.#order.push(k);
+    this.#look(matcher);
   }
 
   /** The log has grown. */
   grown() {
-    if (this.#match === null) return;
-    const missed = [];
+    if (this.#matcher === null || this.failure !== null) return;
     const { first, last } = this.#model;
     for (const k of this.#hits.keys()) if (k < first) this.#hits.delete(k);
-    for (let k = Math.max(this.#live - 1, first); k <= last; k += 1) {
-      const rows = this.#model.at(k);
-      if (rows === undefined) missed.push(k);
-      else this.#test(k, rows.all);
-    }
-    this.#looked += last + 1 - this.#live - missed.length;
-    this.#live = last + 1;
-    if (missed.length > 0) this.#look(missed, this.#turn);
+    for (const k of this.#looked) if (k < first) this.#looked.delete(k);
+    for (let k = Math.max(this.#live, first); k <= last; k += 1) this.#fresh.add(k);
+    this.#live = last;
+    if (!this.#isLooking) this.#look(this.#matcher);
   }
 
-  async #look(order, turn) {
+  async #look(matcher) {
+    this.#isLooking = true;
+    let since = performance.now();
     try {
-      await this.#model.each(order, (k, rows) => {
-        this.#test(k, rows);
-        this.#looked += 1;
+      for (let batch = await this.#batch(); batch.length > 0; batch = await this.#batch()) {
+        const found = await matcher.find(batch.flatMap(({ rows }) => rows.map(searched)));
+        if (matcher !== this.#matcher) return;
+        for (const { k, rows } of batch) {
+          const ranges = found.splice(0, rows.length);
+          this.#put(k, rows.filter((_, i) => ranges[i].length > 0));
+        }
         this.#changed();
-        return false;
-      }, () => turn === this.#turn);
+        if (performance.now() - since < SLICE_MS) continue;
+        await new Promise((resolve) => { setTimeout(resolve); });
+        if (matcher !== this.#matcher) return;
+        since = performance.now();
+      }
     } catch (error) {
-      if (turn === this.#turn) this.failure = error;
+      if (matcher === this.#matcher) this.failure = error;
+    } finally {
+      if (matcher === this.#matcher) this.#isLooking = false;
     }
-    if (turn === this.#turn) this.#changed();
+    if (matcher === this.#matcher) this.#changed();
   }
 
-  #test(k, rows) {
-    const hits = [];
-    for (const row of rows) {
-      if (!isSilent(row) && this.#match(searched(row)).length > 0) hits.push(row.i);
+  async #batch() {
+    const batch = [];
+    const matcher = this.#matcher;
+    for (let k = this.#next(); k !== undefined; k = this.#next()) {
+      const { all } = this.#model.at(k) ?? await this.#model.rows(k);
+      if (matcher !== this.#matcher) return [];
+      batch.push({ k, rows: all.filter((row) => !isSilent(row)) });
+      if (batch.length === BATCH) break;
     }
-    if (hits.length > 0) this.#hits.set(k, hits);
+    return batch;
+  }
+
+  #next() {
+    for (const k of this.#fresh) {
+      this.#fresh.delete(k);
+      return k;
+    }
+    return this.#order.pop();
+  }
+
+  #put(k, rows) {
+    this.#looked.add(k);
+    if (rows.length > 0) this.#hits.set(k, rows.map(({ i }) => i));
     else this.#hits.delete(k);
   }
 
@@ -157,24 +160,49 @@ export class Search {
   }
 
   /** Show the matches in the rows' elements: ranges, for the browser to paint. */
-  paint(rows) {
+  async paint(rows) {
     if (globalThis.Highlight === undefined) return;
-    const all = new Highlight();
-    const now = new Highlight();
-    if (this.#match !== null) {
-      for (const row of rows) {
-        const into = row.k === this.at?.k && row.i === this.at?.i ? now : all;
-        const text = row.node.querySelector(':scope > .text');
-        for (const range of rangesIn(text, this.#match(text.textContent))) into.add(range);
+    this.#painted = rows;
+    if (this.#isPainting) return;
+    this.#isPainting = true;
+    try {
+      for (let now = null; now !== this.#painted;) {
+        now = this.#painted;
+        show(this.#matcher === null ? [] : await this.#matched(now, this.#matcher), this.at);
       }
+    } catch {
+      // The search tells why it was stopped.
+      show([], null);
+    } finally {
+      this.#isPainting = false;
     }
-    CSS.highlights.set('log-hit', all);
-    CSS.highlights.set('log-hit-now', now);
+  }
+
+  // [{ row, ranges }] of rows that say what they said when they were asked about.
+  async #matched(rows, matcher) {
+    const texts = rows.map((row) => textOf(row).textContent);
+    const found = await matcher.find(texts);
+    return rows.map((row, i) => ({ row, places: found[i], text: texts[i] }))
+      .filter(({ row, places, text }) => places.length > 0 && row.node !== null
+        && textOf(row).textContent === text)
+      .map(({ row, places }) => ({ row, ranges: rangesIn(textOf(row), places) }));
   }
 }
 
+const textOf = (row) => row.node.querySelector(':scope > .text');
+
+function show(matches, at) {
+  const all = new Highlight();
+  const now = new Highlight();
+  for (const { row, ranges } of matches) {
+    const into = row.k === at?.k && row.i === at?.i ? now : all;
+    for (const range of ranges) into.add(range);
+  }
+  CSS.highlights.set('log-hit', all);
+  CSS.highlights.set('log-hit-now', now);
+}
+
 function rangesIn(element, places) {
-  if (places.length === 0) return [];
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   const nodes = [];
   let length = 0;
