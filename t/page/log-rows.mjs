@@ -3,7 +3,7 @@
 // output must not do to the page, and what folds
 import assert from 'node:assert/strict';
 
-import { note, ok, run } from './lib.mjs';
+import { allowErrors, note, ok, run } from './lib.mjs';
 import { WAIT_MS, drawn, feed, numbers, openLab, openLog, shownNumbers, texts } from './log-lib.mjs';
 
 const line = (text, more = {}) => ({ text, ...more });
@@ -19,6 +19,9 @@ async function test(name, body) {
     note(error.stack ?? error);
   }
 }
+
+// A link that is followed on purpose.
+allowErrors(/request to another host: https:\/\/b\.example\//);
 
 await run(async ({ page }) => {
   await openLab(page);
@@ -206,6 +209,72 @@ await run(async ({ page }) => {
     await openLog(page, [line('\x1b]8;id=1;https://a.example/\x07\x1b[31mre\x1b[1md\x1b[0m\x1b]8;;\x07 x')]);
     assert.equal(await page.textContent('.row .text a'), 'red');
     assert.deepEqual(await texts(page), ['red x']);
+  });
+
+  // text -> what of it is a link, and where to if that is not the same
+  const addresses = [
+    ['see https://a.example/x?y=1&z=%20#f, and http://b.example:80/.', ['https://a.example/x?y=1&z=%20#f',
+      ['http://b.example:80/', 'http://b.example/']]],
+    ['(https://a.example/x), [https://b.example/y]. "https://c.example/z"!', ['https://a.example/x',
+      'https://b.example/y', 'https://c.example/z']],
+    ['https://a.example/x_(y) https://a.example/(x (https://a.example/)', ['https://a.example/x_(y)',
+      'https://a.example/(x', 'https://a.example/']],
+    ['<https://a.example/><b>', ['https://a.example/']],
+    ["'https://a.example/','https://b.example/'", ['https://a.example/', 'https://b.example/']],
+    ['请看https://a.example/文。谢谢', ['https://a.example/']],
+    ['HTTPS://A.EXAMPLE/x https://a.example', [['HTTPS://A.EXAMPLE/x', 'https://a.example/x'],
+      ['https://a.example', 'https://a.example/']]],
+    ['http://[::1]:8080/x http://127.0.0.1/ http://localhost:3000/', ['http://[::1]:8080/x',
+      'http://127.0.0.1/', 'http://localhost:3000/']],
+    ['https://a.example/\u202egnp.exe', ['https://a.example/']],
+    ['https://a.exa\u0440le/', [['https://a.exa', 'https://a.exa/']]],
+    ['\x1b[31mred https://a.example/\x1b[1mbold\x1b[0m, end', ['https://a.example/bold']],
+    ['\x1b[4mhttps://a.example/\x1b[24m\x1b[Kx', ['https://a.example/x']],
+    ['\x1b]8;;https://b.example/\x07https://a.example/\x1b]8;;\x07https://c.example/',
+      [['https://a.example/', 'https://b.example/'], 'https://c.example/']],
+    ['\x1b]8;;javascript:harm=1\x07https://a.example/\x1b]8;;\x07', ['https://a.example/']],
+    ['http:// https://. http://? https:///x javascript:harm=1//https', [['https:///x', 'https://x/']]],
+    ['javascript:harm=1 data:text/html,x file:///etc ftp://a.example git+https://a.example/x xhttps://a.example', []],
+    ['https://user:secret@a.example/ https://user@a.example/', []],
+    ['http://a.example\\@b.example/', [['http://a.example', 'http://a.example/']]],
+  ];
+  for (const [text, want] of addresses) {
+    await test(`links in ${JSON.stringify(text)}`, async () => {
+      await openLog(page, [line(text)]);
+      assert.deepEqual(await page.$$eval('.row .text a', (all) => all.map((one) => [one.textContent, one.href,
+        one.rel, one.target])), want.map((one) => [...(Array.isArray(one) ? one : [one, one]),
+        'noopener noreferrer nofollow', '_blank']));
+      // eslint-disable-next-line no-control-regex
+      assert.deepEqual(await texts(page), [text.replace(/\x1b\[\d*[mK]|\x1b\]8;;[^\x07]*\x07/g, '')]);
+      assert.equal(await page.locator('.row .text a a').count(), 0);
+      assert.equal(await page.evaluate(() => globalThis.harm), 0);
+    });
+  }
+
+  await test('a row of a thousand addresses has few links, and all of its text', async () => {
+    const text = Array.from({ length: 1000 }, (_, i) => `https://a.example/${i}`).join(' ');
+    await openLog(page, [line(text)]);
+    assert.ok(await page.locator('.row .text a').count() <= 100);
+    assert.deepEqual(await texts(page), [text]);
+  });
+
+  await test('an address goes on in what comes later, and a group has links in its title', async () => {
+    await openLog(page, []);
+    await feed(page, [line('https://a.exa', { partial: true })]);
+    await feed(page, [line('mple/x')]);
+    assert.equal(await page.getAttribute('.row .text a', 'href'), 'https://a.example/x');
+    await feed(page, [line('::group::See https://b.example/'), line('a')]);
+    const opened = page.context().waitForEvent('page');
+    await page.route('**/*', (route) => route.abort());
+    await page.context().route('https://b.example/', (route) => route.fulfill({ body: 'there', contentType: 'text/html' }));
+    await page.click('.head .text a');
+    const other = await opened;
+    await other.waitForLoadState();
+    assert.equal(await other.evaluate(() => `${globalThis.opener} ${document.referrer}`), 'null ');
+    await other.close();
+    await page.context().unroute('https://b.example/');
+    await page.unroute('**/*');
+    assert.equal(await page.getAttribute('.fold', 'aria-expanded'), 'true', 'and the group does not fold');
   });
 
   await test('other sequences and controls are dropped', async () => {

@@ -3,12 +3,15 @@
 // colour of its own, as a property set by CSSOM; links only to http and https.
 // Text becomes text nodes, never markup.
 //
+// Links are those that a sequence makes (OSC 8) and addresses in the text.
+//
 // ansi_up reads the colours (SGR): it is given nothing else, and of what it
 // makes only its state is used, not its HTML. log.css makes the colours
 // legible; a colour with a ground is made so here, for it depends on the pair.
 
 import { AnsiUp } from '../../vendor/ansi_up.mjs';
 import { hasControls, parts } from './escapes.mjs';
+import { linksIn, safeAddress } from './links.mjs';
 
 // More spans do not make a row more legible, only slow.
 const SPANS_MAX = 400;
@@ -21,7 +24,8 @@ const BIDI_CUT = /([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])/;
 
 /** Shows text in node, which began with these colours (coloursAfter). */
 export function paint(node, text, colours = '') {
-  if (colours === '' && !hasControls(text) && !BIDI.test(text)) {
+  const isPlain = colours === '' && !hasControls(text) && !BIDI.test(text);
+  if (isPlain && !text.includes('://')) {
     node.textContent = text;
     return;
   }
@@ -33,31 +37,67 @@ class Painter {
   #inverse = false;
   #struck = false;
   #spans = 0;
+  #made = [];
+  #said = null; // the link that a sequence has begun (OSC 8)
+  #links = []; // addresses in the text that are still to come
+  #link = null; // the one that was begun
 
   nodes(text, colours) {
     this.#spans = 0;
+    this.#made = [];
+    this.#said = null;
+    this.#link = null;
     this.#sgr('0');
     for (const part of parts(colours)) this.#sgr(part.sgr);
-    const made = [];
-    let into = made;
-    for (const part of parts(text)) {
-      if (part.sgr !== undefined) this.#sgr(part.sgr);
-      else if (part.link !== undefined) into = this.#link(made, part.link);
-      else into.push(...this.#text(part.text));
+    const all = parts(text);
+    this.#links = linksIn(outside(all));
+    let at = 0;
+    for (const part of all) {
+      if (part.sgr !== undefined) {
+        this.#sgr(part.sgr);
+      } else if (part.link !== undefined) {
+        const href = safeAddress(part.link);
+        this.#said = href === null ? null : this.#begin(href);
+        if (href !== null) this.#said.title = href;
+      } else {
+        if (this.#said !== null) this.#said.append(...this.#text(part.text));
+        else this.#linked(part.text, at);
+        at += part.text.length;
+      }
     }
-    return made;
+    return this.#made;
   }
 
-  #link(made, address) {
-    const href = safeAddress(address);
-    if (href === null) return made;
+  #begin(href) {
     const link = document.createElement('a');
     link.href = href;
-    link.title = href;
     link.rel = 'noopener noreferrer nofollow';
     link.target = '_blank';
-    made.push(link);
-    return { push: (...nodes) => link.append(...nodes) };
+    this.#made.push(link);
+    return link;
+  }
+
+  // Text that begins at this place of the row. The colours may change within an
+  // address: it is one link all the same.
+  #linked(text, at) {
+    let from = 0;
+    while (from < text.length) {
+      const [next] = this.#links;
+      const begin = next === undefined ? text.length : Math.min(next.from - at, text.length);
+      if (begin > from) {
+        this.#made.push(...this.#text(text.slice(from, begin)));
+        from = begin;
+        continue;
+      }
+      const end = Math.min(next.to - at, text.length);
+      this.#link ??= this.#begin(next.href);
+      this.#link.append(...this.#text(text.slice(from, end)));
+      from = end;
+      if (at + end === next.to) {
+        this.#links.shift();
+        this.#link = null;
+      }
+    }
   }
 
   // 38:2::R:G:B is 38;2;R;G;B; 4:3, an underline that is wavy, is an underline.
@@ -111,6 +151,15 @@ class Painter {
 
 const painter = new Painter();
 
+// All text; what is a link by a sequence is left blank.
+function outside(all) {
+  let inLink = false;
+  return all.map(({ text = '', link }) => {
+    if (link !== undefined) inLink = safeAddress(link) !== null;
+    return inLink ? ' '.repeat(text.length) : text;
+  }).join('');
+}
+
 const css = (rgb) => `rgb(${rgb.join(' ')})`;
 
 /** The colour on this ground, or black or white if it could not be read. */
@@ -130,16 +179,6 @@ function luminance(rgb) {
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-
-function safeAddress(text) {
-  if (!/^https?:\/\//i.test(text)) return null;
-  try {
-    const { protocol, href } = new URL(text);
-    return protocol === 'http:' || protocol === 'https:' ? href : null;
-  } catch {
-    return null;
-  }
 }
 
 // Each such character in an element of its own, where it turns nothing; its
