@@ -87,8 +87,8 @@ async function fetchWindow(build, asked) {
   const lines = server.range(first, end === total + 1 ? end + 1 : end);
   return {
     build, first, next: end, ended: true, after: lines.at(-1)?.id ?? null,
-    // As it comes over the wire.
-    lines: JSON.parse(JSON.stringify(lines)),
+    // As it comes over the wire; of which build is said once, above.
+    lines: lines.map(({ build: _, ...line }) => JSON.parse(JSON.stringify(line))),
   };
 }
 

@@ -66,6 +66,14 @@ await run(async ({ page }) => {
       assert.deepEqual(await texts(page), want);
       assert.deepEqual(await shownNumbers(page), wantNumbers.map(String));
     });
+    await test(`${name}: the first of them loaded, the others live`, async () => {
+      for (const loaded of [1, 2]) {
+        await openLog(page, records.slice(0, loaded));
+        await feed(page, records.slice(loaded));
+        assert.deepEqual(await texts(page), want);
+        assert.deepEqual(await shownNumbers(page), wantNumbers.map(String));
+      }
+    });
     await test(`${name}: live, one by one`, async () => {
       await openLog(page, []);
       for (const record of records) await feed(page, [record]);

@@ -70,6 +70,8 @@ export class Records {
   append(line) {
     const record = recordOf(line);
     record.n = this.next;
+    // Of which build matters where there are many: a window does not say it.
+    if (this.#fetchWindow !== null) record.build = 0;
     const k = chunkOf(record.n);
     if (k !== this.#tail.k) {
       this.#seal();
