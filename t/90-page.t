@@ -23,9 +23,11 @@ my %env = (
     DEMO_FAIL => project('page/fails'),
     DEMO_XSS  => project('page/markup'),
     HOSTILE   => project('page/hostile'),
+    STEPS     => project('page/steps'),
     EMPTY_URL => $empty->url,
 );
 run_page_test('home.mjs',  seconds => 180, env => \%env);
 run_page_test('build.mjs', seconds => 240, env => \%env);
+run_page_test('build-log.mjs', seconds => 240, env => \%env);
 
 done_testing;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands above the log of a build: which it is, how it stands, its steps.
 
+import { hashOf } from './address.mjs';
 import {
   ending, estimate, iconOf, isFinal, reasonOf, stepDetail, titleOf, wordOf,
 } from './build-words.mjs';
@@ -17,6 +18,12 @@ export class BuildHead {
   #steps = byId('steps');
   #progress = byId('progress');
   #record = null;
+  #toStep;
+
+  /** @param toStep  (number): the reader wants the beginning of this step's log */
+  constructor(toStep) {
+    this.#toStep = toStep;
+  }
 
   clear(id) {
     this.#record = null;
@@ -26,6 +33,7 @@ export class BuildHead {
     delete this.#state.dataset.state;
     this.#facts.replaceChildren();
     this.#steps.hidden = true;
+    this.#steps.replaceChildren();
     this.#progress.hidden = true;
   }
 
@@ -61,15 +69,42 @@ export class BuildHead {
     });
   }
 
-  #showSteps({ steps = [] }) {
+  // Their elements stay: one may have the focus.
+  #showSteps({ id, steps = [] }) {
     this.#steps.hidden = steps.length === 0;
-    this.#steps.replaceChildren(...steps.map((step) => make('li', { 'data-state': step.state },
-      make('img', {
-        src: iconOf(step.state), width: 14, height: 14, alt: wordOf(step.state),
-        class: step.state === 'running' ? 'turning' : null,
-      }),
-      make('span', {}, step.name), ' ',
-      make('span', { class: 'quiet' }, stepDetail(step)))));
+    while (this.#steps.childElementCount > steps.length) this.#steps.lastElementChild.remove();
+    steps.forEach((step, i) => {
+      const item = this.#steps.children[i] ?? this.#addStep(i + 1);
+      const link = item.firstElementChild;
+      const [image, name, detail] = link.children;
+      item.dataset.state = step.state;
+      if (image.alt !== wordOf(step.state)) {
+        image.src = iconOf(step.state);
+        image.alt = wordOf(step.state);
+        image.classList.toggle('turning', step.state === 'running');
+      }
+      setText(name, step.name);
+      setText(detail, stepDetail(step));
+      // What has not begun has no lines.
+      if (step.started) link.href = hashOf(id, { step: i + 1 });
+      else link.removeAttribute('href');
+    });
+  }
+
+  #addStep(number) {
+    const link = make('a', {
+      title: t('build.tostep'),
+      onclick: (event) => {
+        const isOther = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+        if (isOther || !link.hasAttribute('href')) return;
+        event.preventDefault();
+        this.#toStep(number);
+      },
+    }, make('img', { width: 14, height: 14, alt: '' }), make('span', {}), ' ',
+    make('span', { class: 'quiet' }));
+    const item = make('li', {}, link);
+    this.#steps.append(item);
+    return item;
   }
 }
 

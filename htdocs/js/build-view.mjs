@@ -25,13 +25,15 @@ const QUEUE_TICKS = 5;
 
 export class BuildView {
   #element = byId('build-view');
-  #head = new BuildHead();
+  #head = new BuildHead((step) => this.#toStep(step));
   #pane;
   #truth;
   #cancel = byId('cancel');
   #again = byId('again');
   #id = null;
   #record = null;
+  #place = null; // where to go in the log when it is open
+  #isOpen = false;
   #ended = false; // the server had all of the log when it was opened
   #following = null;
   #turn = 0;
@@ -61,7 +63,8 @@ export class BuildView {
     return this.#id;
   }
 
-  open(id, line) {
+  /** @param place  in the log, as of parse() in address.mjs */
+  open(id, place) {
     this.close();
     this.#id = id;
     this.#element.hidden = false;
@@ -76,7 +79,8 @@ export class BuildView {
       ticks += 1;
       if (ticks % QUEUE_TICKS === 0 && this.#record?.state === 'queued') this.#look();
     }, TICK_MS);
-    this.#load(line);
+    this.#place = place;
+    this.#load();
     loadProjects().catch(() => {}).then(() => this.#head.tick());
   }
 
@@ -87,14 +91,18 @@ export class BuildView {
     this.#truth.clear();
     this.#pane.close();
     this.#record = null;
+    this.#isOpen = false;
     this.#element.hidden = true;
     milestone('');
     withdraw();
   }
 
-  /** The address names other lines. */
-  goTo(line) {
-    if (line !== null) this.#pane.goTo(line);
+  /** The address names another place. */
+  async goTo(place) {
+    this.#place = place;
+    if (!this.#isOpen) return;
+    if (place?.step !== undefined) await this.#pane.goToStep(place.step);
+    else if (place !== null) await this.#pane.goTo(place);
   }
 
   key(event) {
@@ -151,21 +159,31 @@ export class BuildView {
     }
   }
 
+  // It may be gone to again and again: there is no other address then.
+  async #toStep(step) {
+    history.replaceState(null, '', hashOf(this.#id, { step }));
+    await this.goTo({ step });
+    this.#pane.focus();
+  }
+
   // ---- following it ----------------------------------------------------
 
-  async #load(line) {
+  async #load() {
     const turn = this.#turn;
     let after;
     try {
       const record = await getBuild(this.#id);
       if (turn !== this.#turn) return;
       this.#take(record);
-      after = await this.#pane.open(this.#id, { line });
+      after = await this.#pane.open(this.#id);
+      if (turn !== this.#turn) return;
       this.#pane.record(this.#record);
+      this.#isOpen = true;
+      await this.goTo(this.#place);
     } catch (problem) {
       if (turn !== this.#turn) return;
       this.#pane.close();
-      this.#following.failed(problem, () => this.#load(line));
+      this.#following.failed(problem, () => this.#load());
       return;
     }
     if (turn !== this.#turn) return;

@@ -14,12 +14,12 @@ document.documentElement.lang = language === 'zh' ? 'zh-CN' : locale;
 furnish(document);
 
 const views = { home: new Home(), lines: new LinesView(), build: new BuildView() };
-let shown = null; // { view, build, line }
+let shown = null; // { view, build, place }
 
 function show() {
   const wanted = parse(location.hash);
   if (shown !== null && shown.view === wanted.view && shown.build === wanted.build) {
-    if (wanted.view === 'build') views.build.goTo(wanted.line);
+    if (wanted.view === 'build') views.build.goTo(wanted.place);
     return;
   }
   reopen(wanted);
@@ -32,7 +32,7 @@ function reopen(wanted = parse(location.hash)) {
   document.body.dataset.view = wanted.view;
   byId('to-home').setAttribute('aria-current', wanted.view === 'home' ? 'page' : 'false');
   byId('all-builds').setAttribute('aria-current', wanted.view === 'lines' ? 'page' : 'false');
-  views[wanted.view].open(wanted.build, wanted.line);
+  views[wanted.view].open(wanted.build, wanted.place);
   // Who came by a link that is gone now goes on from the content.
   if (!isFirst && document.activeElement === document.body) {
     byId('main').focus({ preventScroll: true });

@@ -253,6 +253,68 @@ await run(async ({ page }) => {
     assert.match(await page.textContent('.said'), /no line 99/);
   });
 
+  const steps = (count) => page.evaluate(async (n) => {
+    const START_MS = Date.parse('2026-11-22T10:00:00Z');
+    const heads = { 1: 1, 20000: 2, 45000: 3 };
+    const make = (i) => (heads[i] ? { text: `$ step ${heads[i]}`, note: true, step: heads[i] } : { text: `line ${i}` });
+    lab.make({ records: { count: n, make } });
+    await lab.open(1);
+    lab.pane.record({ state: 'running', steps: [...Object.keys(heads), n + 1].map((at, i) => ({
+      name: `step ${i + 1}`, state: 'succeeded', started: at > n ? null : new Date(START_MS + at * 10).toISOString(),
+    })) });
+    lab.windows = [];
+  }, count);
+
+  await test('a step: its beginning is found with few questions, and unfolded', async () => {
+    await steps(50000);
+    for (const [number, n] of [[2, 20000], [1, 1], [3, 45000], [2, 20000]]) {
+      assert.ok(await page.evaluate((step) => lab.pane.goToStep(step), number));
+      await seen(n);
+      assert.deepEqual(await marked(), [n]);
+      assert.equal((await inSight(page))[0], n, 'and what follows it can be read');
+    }
+    assert.ok(await page.evaluate(() => lab.windows.length) < 12);
+    await page.focus('.log-rows');
+    await page.keyboard.press('O');
+    await has(() => [...document.querySelectorAll('.row')].every((one) => one.classList.contains('head')));
+    assert.ok(await page.evaluate(() => lab.pane.goToStep(2)));
+    await seen(20001);
+    assert.ok(!await page.evaluate(() => lab.pane.goToStep(4)));
+    assert.match(await page.textContent('.said'), /no beginning of step 4/);
+  });
+
+  await test('a step that began elsewhere than it says is found all the same', async () => {
+    await steps(50000);
+    await page.evaluate(() => lab.pane.record({ state: 'running', steps: [1, 2, 3].map((i) => ({
+      name: 'x', state: 'succeeded', started: `2026-11-22T10:0${9 - i}:00Z` })) }));
+    for (const [number, n] of [[3, 45000], [1, 1], [2, 20000]]) {
+      assert.ok(await page.evaluate((step) => lab.pane.goToStep(step), number));
+      await seen(n);
+    }
+  });
+
+  await test('who asks for another place is not told that the first one is not there', async () => {
+    await page.evaluate(async () => {
+      const make = (n) => (n === 20000 ? { text: 'error: no' } : { text: `line ${n}` });
+      lab.make({ records: { count: 60000, make }, delayMs: 20 });
+      await lab.open(1);
+    });
+    const said = page.evaluate(() => new Promise((done) => {
+      const all = [];
+      const target = document.querySelector('.said');
+      new MutationObserver(() => {
+        all.push(target.textContent);
+        if (/^Line 20000/.test(target.textContent)) done(all);
+      }).observe(target, { childList: true });
+    }));
+    await page.click('text=First problem');
+    await page.click('text=First problem');
+    await page.focus('.log-rows');
+    await page.keyboard.press(']');
+    await page.click('text=First problem');
+    assert.deepEqual((await said).filter((text) => /No error/.test(text)), []);
+  });
+
   await test('a frame that is gone leads to the one that replaced it', async () => {
     await openLog(page, [line('a'), line('1', { cr: true }), line('2', { cr: true }), line('3'), line('b')]);
     await page.evaluate(() => lab.pane.goTo({ first: 3 }));

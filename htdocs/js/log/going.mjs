@@ -57,6 +57,25 @@ export class Going {
     });
   }
 
+  /** To the head of a step (from 1). @param startedMs  when it began @return was it there? */
+  async toStep(number, startedMs) {
+    let there = false;
+    await this.#try(async () => {
+      const row = await this.#places.step(number, startedMs);
+      if (row === undefined) return;
+      there = row !== null;
+      if (!there) {
+        this.#toolbar.say(this.#t('log.nostep', { n: number }));
+        return;
+      }
+      const fold = this.#model.folds.of(row);
+      if (fold !== undefined && this.#model.folds.isFolded(fold)) await this.toggle(row);
+      await this.toRow(row, true);
+      this.#mark({ first: row.n, last: row.n }, row);
+    });
+    return there;
+  }
+
   /** Lines as somebody wrote them. @return was it a range? */
   toText(text) {
     const range = rangeOf(text);
@@ -67,10 +86,10 @@ export class Going {
     return true;
   }
 
-  async toRow(row) {
+  async toRow(row, isHead = false) {
     if (row === null) return;
     this.#place = { k: row.k, i: row.i };
-    await this.#view.reveal(row);
+    await this.#view.reveal(row, isHead);
   }
 
   async toPlace({ k, i, n }) {
@@ -92,6 +111,7 @@ export class Going {
   async problem(step, from = this.here) {
     await this.#try(async () => {
       const row = await this.#places.problem(from, step);
+      if (row === undefined) return;
       if (row === null) {
         this.#toolbar.say(this.#t('log.noproblem'));
         return;
@@ -108,13 +128,16 @@ export class Going {
   }
 
   async slow() {
-    await this.#try(async () => this.#toolbar.slow(await this.#places.slow()));
+    await this.#try(async () => {
+      const pauses = await this.#places.slow();
+      if (pauses !== undefined) this.#toolbar.slow(pauses);
+    });
   }
 
   async fold(step, from = this.here) {
     await this.#try(async () => {
       const fold = await this.#places.fold(from, step);
-      if (fold !== null) await this.toPlace({ k: fold.k, i: fold.i });
+      if (fold) await this.toPlace({ k: fold.k, i: fold.i });
     });
   }
 

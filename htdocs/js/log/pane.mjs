@@ -131,7 +131,17 @@ export class LogPane {
 
   /** Go to lines, and mark them. @return were they there? */
   async goTo(range) {
-    return this.#going.toLines(range);
+    return this.#model !== null && this.#going.toLines(range);
+  }
+
+  /** Go to the beginning of a step (from 1), and unfold it. @return was it there? */
+  async goToStep(number) {
+    const started = Date.parse(this.#record?.steps?.[number - 1]?.started ?? '');
+    return this.#model !== null && this.#going.toStep(number, started);
+  }
+
+  focus() {
+    this.scroller?.focus({ preventScroll: true });
   }
 
   close() {
@@ -324,7 +334,7 @@ export class LogPane {
   }
 
   async #ends(step) {
-    this.scroller.focus({ preventScroll: true });
+    this.focus();
     await this.#going.ends(step);
   }
 

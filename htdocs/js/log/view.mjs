@@ -29,6 +29,7 @@ const SETTLE_MS = 60;
 const SEEN_MAX = 300;
 // From the edge, for a row that was gone to.
 const SIGHT_PX = 60;
+const HEAD_PX = 2; // its margin
 
 export class View {
   #scroller;
@@ -161,8 +162,8 @@ export class View {
     this.#fill();
   }
 
-  /** Bring a row into sight, unfolded. */
-  async reveal(row) {
+  /** Bring a row into sight, unfolded. @param isHead  with what follows it: to the top */
+  async reveal(row, isHead = false) {
     if (this.#model === null) return;
     this.#follow(false);
     if (this.#model.folds.reveal(row)) this.refold();
@@ -171,7 +172,9 @@ export class View {
     if (node === null) return;
     const box = node.getBoundingClientRect();
     const view = this.#scroller.getBoundingClientRect();
-    if (box.top < view.top + SIGHT_PX || box.bottom > view.bottom - SIGHT_PX) {
+    if (isHead) {
+      this.#setTop(this.#scroller.scrollTop + box.top - view.top - HEAD_PX);
+    } else if (box.top < view.top + SIGHT_PX || box.bottom > view.bottom - SIGHT_PX) {
       this.#setTop(this.#scroller.scrollTop + box.top - view.top - view.height / 3);
     }
     this.#fill();
