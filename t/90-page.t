@@ -24,6 +24,7 @@ my %env = (
     DEMO_XSS  => project('page/markup'),
     HOSTILE   => project('page/hostile'),
     STEPS     => project('page/steps'),
+    CORPUS    => project('page/corpus'),
     EMPTY_URL => $empty->url,
 );
 run_page_test('home.mjs',  seconds => 180, env => \%env);

@@ -2,15 +2,17 @@
 // build-log.mjs - the log of a build in a browser, of real builds
 //
 //   STEPS   path of a project with steps of thousands of lines
+//   CORPUS  path of a project whose output would do harm (corpus.pl)
 // and the puppet puppet-view.
 import assert from 'node:assert/strict';
 
 import { base, project, run } from './lib.mjs';
 import {
-  cue, open as openIn, outcome, post, prepare, settled, tester, truthIs, whenOver,
+  build, cue, open as openIn, outcome, post, prepare, recordWhen, settled, strange, tester, truthIs,
+  whenOver,
 } from './page-lib.mjs';
 
-const { STEPS } = process.env;
+const { STEPS, CORPUS } = process.env;
 const PUPPET = 'puppet-view';
 
 await run(async ({ context }) => {
@@ -108,5 +110,73 @@ await run(async ({ context }) => {
     await settled(later, live.length);
     assert.deepEqual(await rows(later), live);
     assert.deepEqual(await marked(later), ['interrupted'], 'a link leads to one row');
+  });
+
+  // ---- hostile output --------------------------------------------------
+
+  const corpus = [
+    `<script>document.title='taken'</script><img src=x onerror="document.title='taken'">`,
+    `" onmouseover="document.title='taken'" x="'><svg/onload=document.title='taken'>`,
+    `javascript:document.title='taken' see https://a.example/x?y=1&z=2.`,
+    'not a link after', 'a link after', 'nor this', 'cleared, moved, erased', 'title and clipboard',
+    'asked and switched', 'pictures', 'hidden blinking', 'an end that never comes 0;shown',
+    'admin \u202e// \u2066check\u2069\u202c https://c.example/\u202egnp.exe',
+    'nul \ufffd bad \ufffd\ufffd bell  back delete', 'line \u2028separator\u2029 next line',
+    'x'.repeat(100000), `z${'\u0301'.repeat(10000)}`, 'red and never reset',
+  ];
+
+  async function isHarmless(page, title) {
+    const found = await page.$$eval('#log .row', (all) => {
+      const lines = [];
+      for (const row of all) {
+        const text = row.querySelector('.text').textContent;
+        if (row.row.part > 0) lines[lines.length - 1] += text;
+        else lines.push(text);
+      }
+      return lines;
+    });
+    assert.deepEqual(found.slice(1, -1), corpus);
+    assert.deepEqual(await strange(page), []);
+    assert.deepEqual(await page.$$eval('#log .text *', (all) => [...new Set(all.map(({ tagName }) => tagName))].sort()),
+      ['A', 'BDI', 'SPAN']);
+    assert.deepEqual(await page.$$eval('#log .text a', (all) => all.map((one) => [one.textContent, one.href])), [
+      ['https://a.example/x?y=1&z=2', 'https://a.example/x?y=1&z=2'], ['a link', 'https://b.example/'],
+      ['https://c.example/', 'https://c.example/']]);
+    assert.deepEqual(await page.$$eval('#log .turn', (all) => all.map(({ dataset }) => dataset.name)),
+      ['U+202E', 'U+2066', 'U+2069', 'U+202C', 'U+202E'], 'what turns the direction is seen');
+    assert.ok(await page.$$eval('#log .text span', (all) => all.every(
+      (one) => getComputedStyle(one).visibility === 'visible' && one.getBoundingClientRect().width > 0)));
+    for (const text of await page.$$('#log .text')) await text.evaluate((node) => node.click());
+    assert.match(await page.title(), title);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+  }
+
+  await test('hostile output is text: as it comes, and when it is loaded', async () => {
+    const page = await open('/');
+    const id = await build(page, CORPUS);
+    assert.equal(await outcome(page), 'succeeded');
+    await truthIs(page, 'complete');
+    await page.waitForFunction((text) => [...document.querySelectorAll('#log .text')].some(
+      (one) => one.textContent === text), corpus.at(-1));
+    await isHarmless(page, /^Succeeded/);
+    const later = await open(`/#build=${id}`);
+    await truthIs(later, 'complete');
+    await isHarmless(later, /^Succeeded/);
+    assert.equal(await later.$eval('#log .row:last-child .text', (one) => getComputedStyle(one).color),
+      await later.$eval('#log .row .text', (one) => getComputedStyle(one).color), 'colours do not reach the note');
+  });
+
+  await test('marks piled upon each other reach no other line', async () => {
+    await prepare(PUPPET, 'out above', `out ${'Z\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u0316\u0317\u0318'.repeat(40)}`,
+      'out below', 'exit 0');
+    const id = await post(project(PUPPET));
+    await recordWhen(id, ({ state }) => state === 'succeeded');
+    const page = await open(`/#build=${id}`);
+    await truthIs(page, 'complete');
+    const reach = await page.$$eval('#log .row', (all) => all.map((one) => {
+      const { overflowX, overflowY } = getComputedStyle(one);
+      return `${overflowX} ${overflowY}`;
+    }));
+    assert.ok(reach.every((one) => one === 'clip clip'), reach[0]);
   });
 });
