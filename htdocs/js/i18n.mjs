@@ -17,6 +17,9 @@ export const locale = language === 'en' ? localeOfBrowser() : LOCALES[language];
 
 const numbers = new Intl.NumberFormat(locale);
 
+/** A number as the language writes it. */
+export const amount = (n) => numbers.format(n);
+
 /** The text of a key; {name} in it is values.name. */
 export function t(key, values = {}) {
   const text = WORDS[language][key] ?? WORDS.en[key] ?? key;
@@ -25,7 +28,7 @@ export function t(key, values = {}) {
 
 /** The same for n of a thing: a key with ".one" is for one. n is written as a number. */
 export function count(key, n, values = {}) {
-  return t(n === 1 ? `${key}.one` : key, { ...values, n: numbers.format(n) });
+  return t(n === 1 ? `${key}.one` : key, { ...values, n: amount(n) });
 }
 
 export const hasWord = (key) => key in WORDS.en;

@@ -2,10 +2,9 @@
 // How the page stands with the server, in a word.
 
 import { byId, setText } from './dom.mjs';
-import { hasWord, t } from './i18n.mjs';
+import { amount, hasWord, t } from './i18n.mjs';
 
 const TICK_MS = 500;
-const numbers = new Intl.NumberFormat();
 
 export class Pill {
   #element = byId('connection');
@@ -28,7 +27,7 @@ export class Pill {
     let text = t(`pill.${state}`);
     if (s > 0 && hasWord(`pill.${state}in`)) text = t(`pill.${state}in`, { s });
     if (state === 'catching' && detail?.lines > 0) {
-      text = t('pill.catchingn', { n: numbers.format(detail.lines) });
+      text = t('pill.catchingn', { n: amount(detail.lines) });
     }
     setText(this.#element.firstElementChild, text);
   }

@@ -3,13 +3,11 @@
 // only when it was compared.
 
 import { byId, make } from './dom.mjs';
-import { t } from './i18n.mjs';
+import { amount, t } from './i18n.mjs';
 import { milestone } from './telling.mjs';
 
 // A log up to this is fetched as a whole to be compared, without being asked.
 const WHOLE_MAX_BYTES = 4 * 1024 * 1024;
-
-const numbers = new Intl.NumberFormat();
 
 export class Truth {
   #element = byId('truth');
@@ -44,7 +42,7 @@ export class Truth {
     if (turn !== this.#turn) return;
     // All was asked for, and still there is nothing to compare.
     if (found === 'part' && whole) found = 'gap';
-    const values = { n: numbers.format(record.lines ?? 0) };
+    const values = { n: amount(record.lines ?? 0) };
     this.#say(found, t(`truth.${found}`), t(`truth.${found}help`, values), record);
     if (found === 'incomplete') milestone(t('truth.incompletehelp', values));
   }

@@ -468,6 +468,49 @@ await run(async ({ page }) => {
     assert.ok(await page.isVisible('text=第一个问题'));
   });
 
+  await test('times and counts follow the language', async () => {
+    const list = [at(0, '$ a', { note: true, step: 1 }), at(63000, 'a', { }), at(64500, '::group::g'), at(64504, 'x'),
+      at(64510, '::endgroup::'), ...lines(300, (n) => `line ${n}`).map((one, i) => ({ ...one, ms: START + 70000 + i }))];
+    const said = {
+      en: { took: '0.010 s', delta: ['+1 min 3 s', '+1.5 s'], slow: '1 min 3 s before line 2', unseen: '1,234 new lines',
+        count: '1,534 lines', heat: '1 min 3 s', step: '1 h 2 min' },
+      zh: { took: '0.010 秒', delta: ['+1 分 3 秒', '+1.5 秒'], slow: '第 2 行之前 1 分 3 秒', unseen: '1,234 条新行',
+        count: '1,534 行匹配', heat: '1 分 3 秒', step: '1 小时 2 分' },
+    };
+    for (const [language, want] of Object.entries(said)) {
+      await page.evaluate((name) => {
+        lab.language = name;
+        document.documentElement.lang = name;
+      }, language);
+      await openLog(page, list);
+      await page.evaluate(() => lab.pane.record({ state: 'succeeded', steps: [{ name: 'a', state: 'succeeded',
+        started: '2026-11-22T10:00:00Z', ended: '2026-11-22T11:02:00Z' }] }));
+      await page.focus('.log-rows');
+      await page.keyboard.press('Home');
+      await seen(1);
+      while (await page.getAttribute('#log', 'data-time') !== 'delta') await page.keyboard.press('t');
+      assert.deepEqual((await timesOf()).slice(1, 3), want.delta);
+      assert.equal(await page.$eval('.group-head .took', (one) => one.dataset.took), want.took);
+      assert.equal(await page.$eval('.step-head .took', (one) => one.dataset.took), want.step);
+      assert.equal(await page.$eval('.row[data-heat="3"]', (one) => one.dataset.pause), want.heat);
+      await feed(page, lines(1234));
+      assert.equal(await page.textContent('.log-newest'), want.unseen);
+      await page.fill('.finder input', 'line');
+      await count(want.count);
+      await page.fill('.finder input', '');
+      await page.click('.menu >> nth=0');
+      await has((text) => document.querySelector('.slow button')?.textContent === text, want.slow);
+      await page.keyboard.press('Escape');
+    }
+    await page.evaluate(() => { document.documentElement.lang = 'de'; lab.language = 'en'; });
+    await openLog(page, lines(100));
+    await scrollTo(page, 0);
+    await has(() => document.querySelector('#log').dataset.follow === 'off');
+    await feed(page, lines(1234));
+    assert.equal(await page.textContent('.log-newest'), '1.234 new lines', 'of a language that writes them otherwise');
+    await page.evaluate(() => { document.documentElement.lang = 'en'; });
+  });
+
   await test('while it is opened: lines that come wait, keys do no harm', async () => {
     const opened = page.evaluate(() => {
       lab.make({ records: [{ text: 'a' }], delayMs: 300 });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands beside the text: number, time, and how it is laid out.
 
+import { span } from './amounts.mjs';
+
 const two = (n) => String(n).padStart(2, '0');
 
 export const TIMES = ['off', 'clock', 'start', 'delta'];
@@ -14,6 +16,7 @@ const STAMPS_FIT = '(min-width: 48em)';
 const HEAT_MS = [1000, 5000, 30000];
 
 export class Columns {
+  #t;
   #settings;
   #element;
 
@@ -22,7 +25,8 @@ export class Columns {
   marked = null; // { first, last, k, i }: lines, and the row where they begin
   digits = DIGITS_LEAST; // of a number
 
-  constructor(element, settings) {
+  constructor(element, { t, settings }) {
+    this.#t = t;
     this.#element = element;
     this.#settings = settings;
     element.style.setProperty('--digits', this.digits);
@@ -64,7 +68,7 @@ export class Columns {
     switch (this.time) {
       case 'clock': return clock(row.ms);
       case 'start': return Number.isNaN(this.startMs) ? '' : offset(row.ms - this.startMs);
-      case 'delta': return Number.isNaN(row.delta) ? '' : `+${span(row.delta)}`;
+      case 'delta': return Number.isNaN(row.delta) ? '' : `+${span(row.delta, this.#t)}`;
       default: return '';
     }
   }
@@ -100,15 +104,6 @@ function offset(ms) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${sign}${minutes}:${tail}`;
   return `${sign}${Math.floor(minutes / 60)}:${two(minutes % 60)}:${tail}`;
-}
-
-/** Milliseconds as "0.004 s", "12.3 s", "3 min 4 s", "2 h 5 min". */
-export function span(ms) {
-  if (ms < 1000) return `${(ms / 1000).toFixed(3)} s`;
-  if (ms < 59950) return `${(ms / 1000).toFixed(1)} s`;
-  const minutes = Math.floor(Math.round(ms / 1000) / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(ms / 1000) % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** "120", "120-140", "L120-L140" as { first, last }, or null. */

@@ -2,6 +2,7 @@
 // The search box at work: from what is typed to hits that are counted, gone to
 // and painted.
 
+import { amount } from './amounts.mjs';
 import { TooSlow, matcherOf } from './matcher.mjs';
 import { Search } from './search.mjs';
 
@@ -92,10 +93,10 @@ export class Finder {
     if (failure instanceof TooSlow) return this.#t('log.tooslow');
     if (failure !== null) return this.#t('log.searchfailed', { why: failure.message });
     if (progress < 1) {
-      return this.#t('log.searching', { n: count, percent: Math.floor(progress * 100) });
+      return this.#t('log.searching', { n: amount(count), percent: Math.floor(progress * 100) });
     }
     if (count === 0) return this.#t('log.none');
-    if (rank > 0) return this.#t(`log.found${one}`, { at: rank, n: count });
-    return this.#t(`log.counted${one}`, { n: count });
+    if (rank > 0) return this.#t(`log.found${one}`, { at: amount(rank), n: amount(count) });
+    return this.#t(`log.counted${one}`, { n: amount(count) });
   }
 }

@@ -16,7 +16,8 @@
 // 'follow' { on }.
 
 import { isLater } from '../event-id.mjs';
-import { Columns, TIMES, span } from './columns.mjs';
+import { amount, span } from './amounts.mjs';
+import { Columns, TIMES } from './columns.mjs';
 import { Finder } from './finder.mjs';
 import { Going } from './going.mjs';
 import { onKey } from './keys.mjs';
@@ -52,7 +53,7 @@ export class LogPane {
     this.#fetchWindow = fetchWindow;
     this.#settings = settings;
     element.classList.add('log-pane');
-    this.#columns = new Columns(element, settings);
+    this.#columns = new Columns(element, { t, settings });
     element.addEventListener('keydown', this.#onkeydown);
   }
 
@@ -229,7 +230,7 @@ export class LogPane {
     const step = this.#record?.steps?.[number - 1];
     if (step === undefined) return undefined;
     const took = Date.parse(step.ended ?? '') - Date.parse(step.started ?? '');
-    if (!Number.isNaN(took)) return { state: step.state, took: span(took) };
+    if (!Number.isNaN(took)) return { state: step.state, took: span(took, this.#t) };
     return { state: step.state, took: step.state === 'running' ? this.#t('log.running') : '' };
   }
 
@@ -278,7 +279,7 @@ export class LogPane {
     const { unseen, isAtEnd } = this.#view;
     this.newest.hidden = on || (unseen === 0 && isAtEnd);
     const key = unseen === 1 ? 'log.new.one' : 'log.new';
-    const text = unseen > 0 ? this.#t(key, { n: unseen }) : this.#t('log.newest');
+    const text = unseen > 0 ? this.#t(key, { n: amount(unseen) }) : this.#t('log.newest');
     if (this.newest.textContent !== text) this.newest.textContent = text;
     const was = this.#element.dataset.follow;
     this.#element.dataset.follow = on ? 'on' : 'off';

@@ -6,13 +6,17 @@
 // padded here, and so plain text in a line: boxes of their own would make the
 // layout of many rows several times slower.
 
+import { amount, span } from './amounts.mjs';
 import { paint } from './ansi.mjs';
-import { heatOf, span } from './columns.mjs';
+import { heatOf } from './columns.mjs';
 import { strip } from './escapes.mjs';
 import { shown } from './rows.mjs';
 
 // With two spaces behind it, --at in log.css.
 const TIME_CHARS = 12;
+
+// A Chinese character is as wide as two.
+const wide = (text) => text.match(/[\u2e80-\uffef]/g)?.length ?? 0;
 
 function make(tag, name) {
   const node = document.createElement(tag);
@@ -54,7 +58,7 @@ export class RowNodes {
     paint(text, shown(row), row.colours);
     if (row.full && row.cut > 0) {
       const cut = make('span', 'cut');
-      cut.textContent = ` ${this.#t('log.cut', { n: row.cut })}`;
+      cut.textContent = ` ${this.#t('log.cut', { n: amount(row.cut) })}`;
       text.append(cut);
     }
     if (row.mark?.type === 'open') this.head(row);
@@ -79,7 +83,7 @@ export class RowNodes {
   time(row) {
     const at = row.node.children[1];
     const text = this.#columns.timeOf(row);
-    if (text !== '') at.dataset.t = text.padStart(TIME_CHARS);
+    if (text !== '') at.dataset.t = text.padStart(TIME_CHARS - wide(text));
     else if (at.dataset.t !== undefined) delete at.dataset.t;
   }
 
@@ -111,7 +115,7 @@ export class RowNodes {
   }
 
   #took(fold) {
-    if (fold.end !== null && fold.sure) return span(Math.max(0, fold.endMs - fold.ms));
+    if (fold.end !== null && fold.sure) return span(Math.max(0, fold.endMs - fold.ms), this.#t);
     return '';
   }
 
@@ -127,7 +131,7 @@ export class RowNodes {
     const heat = heatOf(row);
     if (heat > 0) {
       row.node.dataset.heat = heat;
-      row.node.dataset.pause = span(row.pause);
+      row.node.dataset.pause = span(row.pause, this.#t);
     }
     if (this.#columns.marked !== null) this.mark(row);
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tools above the log: elements only; what they do is the pane's.
 
-import { TIMES, span } from './columns.mjs';
+import { span } from './amounts.mjs';
+import { TIMES } from './columns.mjs';
 
 /** node('button', { class: 'x', onclick: f }, ...children) */
 export function node(tag, properties = {}, ...children) {
@@ -74,7 +75,7 @@ export class Toolbar {
   slow(pauses) {
     const items = pauses.map((one) => node('li', {},
       node('button', { type: 'button', onclick: () => this.#leave(this.slowBox, one) },
-        this.#t('log.slowat', { time: span(one.ms), n: one.n }))));
+        this.#t('log.slowat', { time: span(one.ms, this.#t), n: one.n }))));
     this.slowList.replaceChildren(...(items.length > 0 ? items
       : [node('li', { class: 'quiet' }, this.#t('log.noslow'))]));
   }
