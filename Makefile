@@ -86,7 +86,7 @@ run: deps ## serve the page and a demo project on http://127.0.0.1:8080/ (PORT=)
 test: deps-test ## all tests: lint, unit, the suite under each MPM
 	@t/test.sh
 
-lint: ## compilers, format, cppcheck and our own checks
+lint: $(MODULE) ## compilers, format, cppcheck and our own checks
 	@APXS=$(APXS) WARN='$(WARN)' t/lint/all $(MODULE)
 
 analyze: ## gcc -fanalyzer and clang-tidy, some minutes
