@@ -10,6 +10,7 @@ use BuildLog::Test;
 
 run_page_test('log-rows.mjs',    seconds => 180);
 run_page_test('log-tools.mjs',   seconds => 240);
+run_page_test('log-follow.mjs',  seconds => 240);
 run_page_test('log-colours.mjs', seconds => 120);
 run_page_test('log-big.mjs',     seconds => 400);
 

@@ -18,6 +18,7 @@
 import { isLater } from '../event-id.mjs';
 import { amount, span } from './amounts.mjs';
 import { Columns, TIMES } from './columns.mjs';
+import { selectedText } from './copying.mjs';
 import { Finder } from './finder.mjs';
 import { Going } from './going.mjs';
 import { onKey } from './keys.mjs';
@@ -55,6 +56,9 @@ export class LogPane {
     element.classList.add('log-pane');
     this.#columns = new Columns(element, { t, settings });
     element.addEventListener('keydown', this.#onkeydown);
+    document.addEventListener('selectionchange', () => this.#view?.selected());
+    document.addEventListener('keydown', (event) => this.#browserKey(event));
+    element.addEventListener('copy', (event) => this.#copied(event));
   }
 
   /**
@@ -148,7 +152,7 @@ export class LogPane {
   close() {
     this.#finder?.close();
     this.#toolbar?.close();
-    this.#view?.clear();
+    this.#view?.close();
     this.#element.replaceChildren();
     this.#columns.marked = null;
     this.#columns.startMs = NaN;
@@ -339,10 +343,39 @@ export class LogPane {
     await this.#going.ends(step);
   }
 
+  // ---- what the browser does -------------------------------------------
+
+  // Its own search and Select all know what is an element, and that is not
+  // each line of a large log: say so.
+  #browserKey({ key, ctrlKey, metaKey, altKey, target }) {
+    if (this.#model === null || this.#model.isAll || altKey) return;
+    const isCommand = (ctrlKey || metaKey) && !(ctrlKey && metaKey);
+    const isFind = key === 'F3' || (isCommand && key.toLowerCase() === 'f');
+    const isAll = isCommand && key.toLowerCase() === 'a' && this.scroller.contains(target);
+    if ((!isFind && !isAll) || this.#view.isWhole) return;
+    const numbers = [...this.#view.rows()].filter(({ taken }) => !taken).map(({ n }) => n);
+    this.#toolbar.say(this.#t(isFind ? 'log.find' : 'log.all', {
+      first: numbers[0] ?? 0, last: numbers.at(-1) ?? 0, n: amount(this.#model.next - 1),
+    }));
+  }
+
+  #copied(event) {
+    const text = this.#model === null ? null : selectedText(this.scroller);
+    if (text === null) return;
+    event.clipboardData.setData('text/plain', text);
+    event.preventDefault();
+  }
+
   // ---- keys ------------------------------------------------------------
 
   #onkeydown = (event) => {
     if (this.#model === null) return;
+    const isSelectAll = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'a';
+    if (isSelectAll && this.scroller.contains(event.target)) {
+      event.preventDefault();
+      getSelection().selectAllChildren(this.#view.element);
+      return;
+    }
     if (event.key === 'Escape' && event.target === this.#toolbar.input) {
       this.#toolbar.input.value = '';
       this.#finder.start();

@@ -5,8 +5,10 @@
 //
 // V1  The rows that are elements are without a hole, but for what is folded.
 // V2  All that comes within a frame is laid out once, at its end.
-// V3  Only a reader who moves up ends the following: neither growth does, nor
-//     elements that leave or come.
+// V3  Only a reader who moves up, or selects, ends the following: neither
+//     growth does, nor elements that leave or come. Who goes down to the end
+//     follows again. While a pointer is down nothing moves by itself: it may
+//     have begun to select, or hold the scrollbar.
 // V4  What is read stays where it is when elements come above it.
 
 import { Chunks } from './chunks.mjs';
@@ -42,6 +44,8 @@ export class View {
   #nodes = null;
   #lineHeight = 20;
   #following = true;
+  #held = false; // by a pointer or a finger
+  #closed = new AbortController();
   #unseenFrom = 0;
   #lastTop = 0;
   #lastHeight = 0;
@@ -70,10 +74,47 @@ export class View {
     });
     this.#chunks = new Chunks(this.#element);
     scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    // At the end nothing scrolls any more.
+    scroller.addEventListener('wheel', ({ deltaY }) => {
+      if (deltaY > 0 && this.isAtEnd) this.#comeBack();
+    }, { passive: true });
     new ResizeObserver(() => {
-      if (this.#following) this.#toBottom();
+      if (this.#sticks) this.#toBottom();
       this.#fill();
     }).observe(scroller);
+    this.#watchPointer();
+  }
+
+  close() {
+    this.#closed.abort();
+    this.clear();
+  }
+
+  // A finger that scrolls is no pointer any more, but still there.
+  #watchPointer() {
+    const { signal } = this.#closed;
+    const hold = () => { this.#held = true; };
+    const release = () => {
+      if (!this.#held) return;
+      this.#held = false;
+      if (this.isAtEnd) this.#comeBack();
+      if (this.#following) this.grown();
+    };
+    this.#scroller.addEventListener('pointerdown', hold);
+    this.#scroller.addEventListener('touchstart', hold, { passive: true });
+    const lifted = ({ pointerType, touches }) => {
+      if (pointerType !== 'touch' && (touches?.length ?? 0) === 0) release();
+    };
+    for (const type of ['pointerup', 'pointercancel', 'touchend', 'touchcancel', 'blur']) {
+      addEventListener(type, lifted, { signal });
+    }
+    // Not each browser says when a scrollbar is let go.
+    addEventListener('pointermove', ({ buttons }) => { if (buttons === 0) release(); }, { signal });
+  }
+
+  // Does the end stay in sight?
+  get #sticks() {
+    return this.#following && !this.#held;
   }
 
   /** Begin with a log, at its end. */
@@ -124,9 +165,27 @@ export class View {
     else draw();
   }
 
+  /** What is selected in the page is different: what one selects stays where it is. */
+  selected() {
+    if (this.#model === null) return;
+    if (this.#isSelecting()) this.#follow(false);
+    else if (this.isAtEnd) this.#follow(true);
+  }
+
   /** All rows that are elements, in order. */
   rows() {
     return this.#chunks.rows();
+  }
+
+  /** The element that has the rows, and nothing else. */
+  get element() {
+    return this.#element;
+  }
+
+  /** Is every line an element? */
+  get isWhole() {
+    const { folds } = this.#model;
+    return this.#isWhole() && !folds.list.some((fold) => folds.isFolded(fold));
   }
 
   /** The first row that can be seen. */
@@ -215,20 +274,20 @@ export class View {
     this.#drawnAt = performance.now();
     this.#drawnTo = this.#model.next;
     this.#noticeUp();
-    if (this.#following && last - chunks.hi > BEHIND_CHUNKS) this.#beginAtEnd();
+    if (this.#sticks && last - chunks.hi > BEHIND_CHUNKS) this.#beginAtEnd();
     chunks.update();
-    if (this.#following) {
+    if (this.#sticks) {
       while (chunks.hi < last) this.#mountNext();
       chunks.trim('above', ROWS_MAX);
     }
     this.#newHeads();
     this.#room();
-    if (this.#following) this.#toBottom();
-    else this.#on.follow(false);
+    if (this.#sticks) this.#toBottom();
+    else if (!this.#following) this.#on.follow(false);
     this.#on.drawn();
     // After the last frame of a flood there is one more, which is none.
     if (this.#isFlood) this.grown();
-    else if (!this.#following || chunks.count < ROWS_IDLE) this.#fill();
+    else if (!this.#sticks || chunks.count < ROWS_IDLE) this.#fill();
   }
 
   #mountNext() {
@@ -317,7 +376,7 @@ export class View {
       this.#room();
     };
     this.#noticeUp();
-    if (this.#following) {
+    if (this.#sticks) {
       change();
       this.#toBottom();
     } else {
@@ -383,12 +442,12 @@ export class View {
   // ---- scrolling -------------------------------------------------------
 
   #scrolled() {
-    const { scrollTop, scrollHeight } = this.#scroller;
+    const { scrollTop } = this.#scroller;
     if (this.#model === null) return;
     this.#noticeUp();
-    if (scrollTop > this.#lastTop && this.isAtEnd) this.#follow(true);
-    this.#lastTop = scrollTop;
-    this.#lastHeight = scrollHeight;
+    if (scrollTop > this.#lastTop && this.#isAtBottom()) this.#comeBack();
+    this.#lastTop = this.#scroller.scrollTop;
+    this.#lastHeight = this.#scroller.scrollHeight;
 
     clearTimeout(this.#settling);
     if (this.#isLost()) this.#settling = setTimeout(() => this.#settleHere(), SETTLE_MS);
@@ -403,6 +462,24 @@ export class View {
     if (!isUp || scrollHeight - scrollTop - clientHeight < 1) return;
     this.#lastTop = scrollTop;
     this.#follow(false);
+  }
+
+  // The end, or the end of the room that is left for it.
+  #isAtBottom() {
+    if (this.#model.isAll) return this.isAtEnd;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < AT_END_PX;
+  }
+
+  #comeBack() {
+    if (this.#isSelecting()) return;
+    if (this.#held || this.#chunks.hi === this.#model.last) this.#follow(true);
+    else this.toEnd();
+  }
+
+  #isSelecting() {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(this.#scroller, true);
   }
 
   // Nothing to be seen but room?
