@@ -70,6 +70,19 @@ await run(async ({ page, context }) => {
     }
   };
 
+  // As a hand does it: not all in one frame.
+  async function drag(to) {
+    const from = await thumb();
+    await page.mouse.move(from.x, from.y);
+    await page.mouse.down();
+    await drawn(page);
+    for (let i = 1; i <= 8; i += 1) {
+      await page.mouse.move(from.x, from.y + (to(from) - from.y) * i / 8);
+      await drawn(page);
+    }
+    await page.mouse.up();
+  }
+
   // how: up(), down()
   const ways = {
     wheel: {
@@ -94,20 +107,8 @@ await run(async ({ page, context }) => {
       down: () => page.click('.log-newest'),
     },
     'the scrollbar': {
-      up: async () => {
-        const { x, y } = await thumb();
-        await page.mouse.move(x, y);
-        await page.mouse.down();
-        await page.mouse.move(x, y - 80, { steps: 4 });
-        await page.mouse.up();
-      },
-      down: async () => {
-        const { x, y, bottom } = await thumb();
-        await page.mouse.move(x, y);
-        await page.mouse.down();
-        await page.mouse.move(x, bottom, { steps: 4 });
-        await page.mouse.up();
-      },
+      up: () => drag(({ y }) => y - 80),
+      down: () => drag(({ bottom }) => bottom),
     },
   };
   for (const [name, { up, down }] of Object.entries(ways)) {
@@ -129,22 +130,24 @@ await run(async ({ page, context }) => {
     });
   }
 
-  for (const name of ['wheel', 'touch', 'page keys', 'the scrollbar']) {
-    await test(`in a flood too: by ${name}`, async () => {
-      await openLog(page, lines(3000));
-      await stream(10000);
-      await has(() => document.querySelector('.chunk:last-child .row:last-child')?.row.n > 5000);
-      await ways[name].up();
-      await followIs(false);
-      await still();
-      const before = await inSight(page);
-      await has((n) => document.querySelector('.log-newest').textContent.replace(/\D/g, '') > n, 3000);
-      assert.deepEqual(await inSight(page), before, 'what is read stays');
-      await stream(0);
-      await page.focus('.log-rows');
-      await page.keyboard.press('End');
-      await followIs(true);
-    });
+  for (const [kind, rate] of [['steady stream', 300], ['flood', 10000]]) {
+    for (const name of ['wheel', 'touch', 'page keys', 'the scrollbar']) {
+      await test(`in a ${kind}: up by ${name} ends the following`, async () => {
+        await openLog(page, lines(3000));
+        await stream(rate);
+        await has(() => document.querySelector('.chunk:last-child .row:last-child')?.row.n > 3100);
+        await ways[name].up();
+        await followIs(false);
+        await still();
+        const before = await inSight(page);
+        await has((n) => document.querySelector('.log-newest').textContent.replace(/\D/g, '') > n, rate / 3);
+        assert.deepEqual(await inSight(page), before, 'what is read stays');
+        await stream(0);
+        await page.focus('.log-rows');
+        await page.keyboard.press('End');
+        await followIs(true);
+      });
+    }
   }
 
   await test('the end of a log that is far ahead is reached by scrolling there', async () => {
