@@ -20,7 +20,11 @@ for (let r = 0; r <= 255; r += 51) {
 for (const fg of [39, 30, 31, 33, 34, 37, 90, 97]) {
   for (const bg of [40, 41, 42, 43, 44, 45, 46, 47, 100, 103, 107]) samples.push(`${fg};${bg}`, `7;${fg};${bg}`);
 }
-samples.push('2', '7', '1;2', '7;31');
+samples.push('2', '7', '1;2', '7;31', '2;7', '7;8', '8;31', '5;32', '2;8;41', '1;30;40', '37;47', '7;37;47', '97;107',
+  '38;5;16;48;5;16', '38;2;9;9;9;48;2;9;9;9', '7;38;2;250;250;250');
+// Faint colours stay colours.
+const faint = [31, 32, 33, 34, 35, 36, 91, '38;5;208', '38;2;200;0;90'].map((code) => [`2;${code}`, `${code}`]);
+samples.push(...faint.flat());
 
 // The contrast of each span with what lies behind it.
 function measure(grounds) {
@@ -61,6 +65,9 @@ function measure(grounds) {
       found.push([contrast(light(colour(quiet)), light(ground)), quiet, name]);
     }
   }
+  for (const [text, on] of [['--log-text', '--log-hit'], ['--log-on-hit', '--log-hit-now']]) {
+    found.push([contrast(light(colour(text)), light(colour(on))), text, on]);
+  }
   return found.sort((a, b) => a[0] - b[0]);
 }
 
@@ -83,6 +90,14 @@ await run(async ({ page, ok, is }) => {
     const hues = await page.$$eval('.row .text span', (all) => new Set(all.slice(0, 16).map(
       (one) => getComputedStyle(one).color)).size);
     ok(hues >= 14, `${colorScheme}: ${hues} of 16 colours can be told apart`);
+    const [dim, full] = await page.evaluate(([some, all]) => [some, all].map((codes) => codes.map((code) => getComputedStyle(
+      [...document.querySelectorAll('.row .text span')].findLast((one) => one.textContent === code)).color)),
+    [faint.map(([code]) => code), faint.map(([, code]) => code)]);
+    is(dim.join(), full.join(), `${colorScheme}: a faint colour is that colour`);
+    ok(await page.$$eval('.row .text span', (all) => all.every((one) => {
+      const { opacity, visibility, animationName } = getComputedStyle(one);
+      return opacity === '1' && visibility === 'visible' && animationName === 'none';
+    })), `${colorScheme}: nothing is hidden, and nothing blinks`);
   }
 
   await page.setViewportSize({ width: 360, height: 740 });
