@@ -263,5 +263,18 @@ await run(async ({ context }) => {
     await outcome(page);
     await settled(page, (await expectedTexts(id)).length);
     assert.deepEqual(await sideways(page, ['html', '#log .log-rows']), [0, 0]);
+    await prepare(PUPPET, 'count 500');
+    const long = await post(project(PUPPET));
+    const other = await context.newPage();
+    for (const height of [740, 480]) {
+      await other.setViewportSize({ width: 360, height });
+      await other.goto(`${base}/#build=${long}`);
+      await settled(other, 100);
+      const { bottom, height: rows } = await other.$eval('#log .log-rows', (one) => one.getBoundingClientRect());
+      assert.ok(rows >= 200, `room for lines: ${rows}`);
+      if (height === 740) assert.ok(bottom <= height + 1, `the newest line is in sight: ${bottom}`);
+    }
+    await cue(PUPPET, 'exit 0');
+    await whenOver(long);
   });
 });
