@@ -591,6 +591,15 @@ await run(async ({ page }) => {
   await test('part: not all was loaded, or the log itself has a hole', async () => {
     assert.equal(await verified(lines(5000), {}), 'part');
     assert.equal(await verified([...mixed, line('left out', { note: true, gap: true })]), 'part');
+    // Where nobody has looked yet, too.
+    assert.equal(await page.evaluate(async () => {
+      const all = Array.from({ length: 6000 }, (_, i) => ({ text: `line ${i}` }));
+      all[70] = { text: 'left out', note: true, gap: true };
+      lab.make({ records: all });
+      await lab.open(1);
+      lab.pane.record(await lab.final(all));
+      return lab.pane.verify({ whole: true });
+    }), 'part');
   });
 
   await test('what cannot be loaded is said, and can be asked for again', async () => {

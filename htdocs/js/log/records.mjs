@@ -138,6 +138,7 @@ export class Records {
       const of = chunkOf(record.n);
       if (of < k || record.n >= end) continue;
       while (k < of) put();
+      if (record.gap) this.sawGap = true;
       part.push(record);
     }
     while ((k + 1) * CHUNK < end) put();
