@@ -588,6 +588,26 @@ await run(async ({ page }) => {
     }), 'part, complete');
   });
 
+  await test('complete: what is missing is fetched first', async () => {
+    assert.equal(await page.evaluate(async () => {
+      const all = Array.from({ length: 300 }, (_, i) => ({ text: `line ${i}` }));
+      lab.make({ records: all.slice(0, 100), delayMs: 100 });
+      await lab.open(1);
+      all.slice(100).forEach((one) => lab.server.add(one));
+      lab.pane.gap({});
+      lab.pane.record(await lab.final(all));
+      return lab.pane.verify();
+    }), 'complete');
+    assert.deepEqual(await page.evaluate(async () => {
+      lab.server.fail = 'nobody is home';
+      lab.pane.gap({});
+      const why = await lab.pane.verify().catch((error) => error.message);
+      lab.server.fail = null;
+      document.querySelector('.log-failure button').click();
+      return [why, await lab.pane.verify()];
+    }), ['nobody is home', 'complete']);
+  });
+
   await test('part: not all was loaded, or the log itself has a hole', async () => {
     assert.equal(await verified(lines(5000), {}), 'part');
     assert.equal(await verified([...mixed, line('left out', { note: true, gap: true })]), 'part');

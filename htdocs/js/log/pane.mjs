@@ -47,6 +47,7 @@ export class LogPane {
   #record = null;
   #lastId = '';
   #waiting = null; // lines that came while the log is opened, or a gap is closed
+  #healed = null; // promise: the gap is closed; rejects if it could not be
 
   constructor(element, { t, fetchWindow, settings }) {
     this.#element = element;
@@ -106,7 +107,7 @@ export class LogPane {
   /** Lines are missing in the stream: in a build they are fetched. */
   gap() {
     if (this.#build !== null) {
-      if (this.#waiting === null) this.#heal();
+      if (this.#waiting === null) this.#mend();
       return;
     }
     this.#model.take({ text: this.#t('log.gap'), note: true, gap: true, stream: 'stdout' });
@@ -129,8 +130,9 @@ export class LogPane {
     if (this.#model !== null) onKey(event, this.#acts);
   }
 
-  /** After the end. @see verify.mjs */
+  /** After the end. Rejects if lines cannot be fetched. @see verify.mjs */
   async verify({ whole = false } = {}) {
+    await this.#healed;
     return verify(this.#model.records, this.#record, whole);
   }
 
@@ -158,6 +160,7 @@ export class LogPane {
     this.#columns.startMs = NaN;
     this.#record = null;
     this.#waiting = null;
+    this.#healed = null;
     this.#lastId = '';
     this.#model = null;
     this.#view = null;
@@ -238,6 +241,11 @@ export class LogPane {
     return { state: step.state, took: step.state === 'running' ? this.#t('log.running') : '' };
   }
 
+  #mend() {
+    this.#healed = this.#heal();
+    this.#healed.catch(() => {}); // the reader is told, and may try again
+  }
+
   // The stream has a hole: begin at the end again; what is between is fetched
   // when somebody wants it. A line that came twice is known by its id.
   async #heal() {
@@ -253,8 +261,9 @@ export class LogPane {
     }
     if (model !== this.#model) return;
     this.#view.show(model, this.#nodes);
-    if (failed !== null) this.#failed(failed, () => this.#heal());
+    if (failed !== null) this.#failed(failed, () => this.#mend());
     this.#takeWaiting();
+    if (failed !== null) throw failed;
     if (top) await this.#going.toRow(await model.find(top));
   }
 
