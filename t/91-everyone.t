@@ -1,5 +1,6 @@
 # 91-everyone.t - the page breaks no rule of accessibility that a program can
-# check, in any view, light or dark
+# check, in any view, light or dark; screen readers, keyboards, phones, high
+# contrast and two languages are served (issue 5, item 7)
 use strict;
 use warnings;
 use Test::More;
@@ -7,7 +8,7 @@ use BuildLog::Test;
 use BuildLog::Puppet;
 use BuildLog::Server;
 
-BuildLog::Puppet->new('axe');
+BuildLog::Puppet->new($_) for qw(axe everyone);
 my $empty  = BuildLog::Server->start(<<"END");
 <Directory "@{[top()]}/t/projects/puppet-*">
     BuildLog Off
@@ -18,5 +19,6 @@ run_page_test('axe.mjs', seconds => 180, env => {
     DEMO_FAIL => project('page/fails'),
     EMPTY_URL => $empty->url,
 });
+run_page_test('everyone.mjs', seconds => 240, env => { DEMO_FAIL => project('page/fails') });
 
 done_testing;

@@ -3,9 +3,9 @@
 
 import { hashOf } from './address.mjs';
 import {
-  ending, estimate, iconOf, isFinal, reasonOf, stepDetail, titleOf, wordOf,
+  ending, estimate, iconOf, isFinal, stepDetail, titleOf, wordOf,
 } from './build-words.mjs';
-import { byId, make, setText } from './dom.mjs';
+import { byId, make, pathOf, setText } from './dom.mjs';
 import { count, t } from './i18n.mjs';
 import { stepOf } from './now-list.mjs';
 import { projectOf } from './projects.mjs';
@@ -18,6 +18,7 @@ export class BuildHead {
   #steps = byId('steps');
   #progress = byId('progress');
   #record = null;
+  #drawn = '';
   #toStep;
 
   /** @param toStep  (number): the reader wants the beginning of this step's log */
@@ -27,6 +28,7 @@ export class BuildHead {
 
   clear(id) {
     this.#record = null;
+    this.#drawn = '';
     this.#title.replaceChildren(t('build.number', { id }));
     this.#title.removeAttribute('title');
     this.#state.replaceChildren();
@@ -39,7 +41,17 @@ export class BuildHead {
 
   show(record) {
     this.#record = record;
-    this.#title.replaceChildren(make('span', {}, titleOf(record)), ' ',
+    // What did not change stays, and what is selected in it.
+    const { position, reason, ...drawn } = record;
+    if (this.#drawn !== JSON.stringify(drawn)) {
+      this.#drawn = JSON.stringify(drawn);
+      this.#draw(record);
+    }
+    this.tick();
+  }
+
+  #draw(record) {
+    this.#title.replaceChildren(make('bdi', {}, titleOf(record)), ' ',
       make('span', { class: 'number' }, `#${record.id}`));
     this.#state.dataset.state = record.state;
     this.#state.replaceChildren(
@@ -51,7 +63,6 @@ export class BuildHead {
       make('span', { class: 'how' }));
     this.#facts.replaceChildren(...facts(record));
     this.#showSteps(record);
-    this.tick();
   }
 
   /** Times go on. */
@@ -100,7 +111,7 @@ export class BuildHead {
         event.preventDefault();
         this.#toStep(number);
       },
-    }, make('img', { width: 14, height: 14, alt: '' }), make('span', {}), ' ',
+    }, make('img', { width: 14, height: 14, alt: '' }), make('bdi'), ' ',
     make('span', { class: 'quiet' }));
     const item = make('li', {}, link);
     this.#steps.append(item);
@@ -114,7 +125,7 @@ function howOf(record, guess) {
     const so = record.started ? t('now.running', { time: duration(since(record.started)) }) : '';
     return [so, guess?.text, record.reason].filter(Boolean).join(' · ');
   }
-  return [ending(record), reasonOf(record)].filter(Boolean).join(' · ');
+  return ending(record);
 }
 
 function facts(record) {
@@ -122,7 +133,7 @@ function facts(record) {
   const when = make('time', { datetime: time, title: fullTime(time) }, clockTime(time));
   const [before, behind] = t(record.started ? 'build.started' : 'build.created', { time: '\n' }).split('\n');
   const all = [
-    make('span', { class: 'path' }, record.project),
+    pathOf(record.project, 'span'),
     make('span', {}, before, when, behind),
     record.user && make('span', {}, t('now.by', { user: record.user })),
     isFinal(record) && make('span', {}, count('build.size', record.lines ?? 0)),

@@ -6,9 +6,12 @@
 import { hashOf } from './address.mjs';
 import { cancelBuild, getBuild, getWindow } from './api.mjs';
 import { BuildHead } from './build-head.mjs';
-import { isFinal, nameOf, outcome, titleOf, wordOf } from './build-words.mjs';
+import {
+  isFinal, isolated, nameOf, outcome, titleOf, wordOf,
+} from './build-words.mjs';
+import { copyText } from './clipboard.mjs';
 import { setClock } from './clock.mjs';
-import { askOnce, withdraw } from './dialogs.mjs';
+import { askOnce, showText, withdraw } from './dialogs.mjs';
 import { byId } from './dom.mjs';
 import { Following } from './following.mjs';
 import { t } from './i18n.mjs';
@@ -30,6 +33,7 @@ export class BuildView {
   #truth;
   #cancel = byId('cancel');
   #again = byId('again');
+  #error = byId('build-error'); // what was asked for here, and refused
   #id = null;
   #record = null;
   #place = null; // where to go in the log when it is open
@@ -92,6 +96,7 @@ export class BuildView {
     this.#pane.close();
     this.#record = null;
     this.#isOpen = false;
+    this.#error.textContent = '';
     this.#element.hidden = true;
     milestone('');
     withdraw();
@@ -142,20 +147,18 @@ export class BuildView {
 
   async copy() {
     const link = location.href;
-    try {
-      await navigator.clipboard.writeText(link);
-      answer(t('build.linked'));
-    } catch {
-      answer(t('build.notlinked', { link }));
-    }
+    if (await copyText(link)) answer(t('copied.link'));
+    else showText({ title: t('build.link'), text: link });
   }
 
   async #buildAgain() {
     if (this.#record === null) return;
+    const turn = this.#turn;
+    this.#error.textContent = '';
     try {
       await start(this.#record.project, this.#again);
     } catch (problem) {
-      answer(problem.message);
+      if (turn === this.#turn) this.#error.textContent = problem.message;
     }
   }
 
@@ -231,9 +234,9 @@ export class BuildView {
     noteRecord(record);
     this.#head.show(record);
     this.#pane.record(record);
-    entitle([`${wordOf(record.state)}: ${titleOf(record)} #${record.id}`], record.state);
+    entitle([`${isolated(titleOf(record))} #${record.id}`, wordOf(record.state)], record.state);
     this.#actions();
-    if (was !== null && was.state !== record.state) milestone(outcome(record));
+    if (was !== null && was.state !== record.state) milestone(outcome(record), { isSeen: isFinal(record) });
     else this.#tellStep(was, record);
     if (isFinal(record)) {
       withdraw();

@@ -7,6 +7,10 @@ import { between, duration, since } from './time.mjs';
 export const isFinal = (record) => record.state !== 'queued' && record.state !== 'running';
 export const titleOf = (record) => record.title || record.project;
 
+/** A text that may run from right to left, in a title, where no element keeps it apart. */
+export const isolated = (text) => (/\p{Script=Arabic}|\p{Script=Hebrew}|\p{Script=Syriac}|\p{Script=Thaana}/u.test(text)
+  ? `\u2068${text}\u2069` : text);
+
 /** "Build 42 of demo" */
 export const nameOf = (record) => t('build.name', { id: record.id, title: titleOf(record) });
 
@@ -15,19 +19,19 @@ export const wordOf = (state) => t(`state.${state}`);
 /** The icon of a state; beside it stands its word, or something that says it. */
 export const iconOf = (state) => `/icons/${/^[a-z-]+$/.test(state) ? state : 'lost'}.svg`;
 
-/** How it ended: "exit code 3 in step build, after 12 s". */
+/** How it ended: "with exit code 3 in step build after 12 s". */
 export function ending(record) {
   const { signal, exit, state } = record;
   const failed = failedStep(record);
   const parts = [];
-  if (signal) parts.push(t('end.signal', { signal }));
-  else if (exit !== null && exit !== undefined && state !== 'succeeded') {
-    parts.push(t('end.exit', { exit }));
-  }
+  // That its processes were ended is how others end, not why.
+  if (state === 'failed' && signal) parts.push(t('end.signal', { signal }));
+  else if (state === 'failed' && exit !== null) parts.push(t('end.exit', { exit }));
+  parts.push(reasonOf(record));
   if (failed !== null) parts.push(t('end.step', { step: failed }));
   const took = between(record.started, record.ended);
   if (took !== null) parts.push(t('end.after', { time: took }));
-  return parts.join(t('end.join'));
+  return parts.filter(Boolean).join(t('end.join'));
 }
 
 /** What a screen reader is told, and the title of the log's end. */
@@ -37,13 +41,31 @@ export function outcome(record) {
   return how === '' ? text : `${text} ${how}`;
 }
 
+// What the server says of a build, in its own words (bl_words, bl_job).
+const REASONS = [
+  [/^by (?<user>\S.*)$/, 'end.by'],
+  [/^not over after (?<time>.*)$/, 'end.late'],
+  [/^no output for (?<time>.*)$/, 'end.silent'],
+  [/^the server stopped$/, 'end.stopped'],
+  [/^the runner ended while it was (?:running|waiting)$/, 'end.runner'],
+];
+
 /** The reason of the server, where it says more than the steps do. */
 export function reasonOf(record) {
   const isTold = record.state === 'failed'
     && (record.exit !== null || record.signal !== null);
   if (isTold || !record.reason) return '';
-  const by = record.state === 'cancelled' ? /^by (\S.*)$/.exec(record.reason) : null;
-  return by === null ? record.reason : t('end.by', { user: by[1] });
+  for (const [pattern, key] of REASONS) {
+    const found = pattern.exec(record.reason);
+    if (found !== null) return t(key, { ...found.groups, time: timeOf(found.groups?.time ?? '') });
+  }
+  return record.reason;
+}
+
+// "10 min", as the server writes it.
+function timeOf(text) {
+  const [, n, unit] = /^(\d+) (h|min|s|ms)$/.exec(text) ?? [];
+  return unit === undefined ? text : t(`unit.${unit}`, { n });
 }
 
 /** A step beside its name. */
@@ -69,6 +91,8 @@ export function estimate(record, average) {
   if (!(usual > 0)) return null;
   const left = usual - since(record.started);
   const of = duration(usual);
+  // What is late by less than a moment is not late.
+  if (left > -1000 && left < 0) return { share: 1, isLate: false, text: t('estimate.now', { usual: of }) };
   if (left < 0) return { share: 1, isLate: true, text: t('estimate.late', { usual: of, over: duration(-left) }) };
   return { share: 1 - left / usual, isLate: false, text: t('estimate.left', { usual: of, left: duration(left) }) };
 }

@@ -4,6 +4,7 @@
 import { byId, make } from './dom.mjs';
 import { t } from './i18n.mjs';
 import { KEYS } from './log/keys.mjs';
+import { settings } from './settings.mjs';
 
 const FOCUSABLE = 'button:not([disabled]), a[href], input, select';
 
@@ -26,9 +27,21 @@ function prepare(dialog) {
 
 const keys = byId('keys');
 const ask = byId('ask');
-prepare(keys);
-prepare(ask);
-keys.querySelector('.close').addEventListener('click', () => keys.close());
+const text = byId('text');
+for (const dialog of [keys, ask, text]) {
+  prepare(dialog);
+  dialog.querySelector('.close')?.addEventListener('click', () => dialog.close());
+}
+
+// Who speaks to the computer, or hits keys by accident, is better off without
+// keys of one letter (WCAG 2.1.4).
+const keysOn = byId('keys-on');
+keysOn.checked = areKeysOn();
+keysOn.addEventListener('change', () => settings.set('keys', keysOn.checked));
+
+export function areKeysOn() {
+  return settings.get('keys', true) !== false;
+}
 
 /** @param pageKeys  array of { keys, text }: those of the page */
 export function showKeys(pageKeys) {
@@ -76,4 +89,14 @@ export function askOnce({ title, text, yes, no, act }) {
 /** Close the question: it is no longer one. */
 export function withdraw() {
   ask.close();
+}
+
+/** A text to be copied by hand: it is selected. */
+export function showText({ title, text: value }) {
+  const field = byId('text-field');
+  byId('text-title').textContent = title;
+  field.value = value;
+  text.showModal();
+  field.focus();
+  field.select();
 }

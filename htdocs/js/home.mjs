@@ -24,9 +24,12 @@ const TICKS_OF_DATES = 20;
 const QUEUE_MS = 400;
 const RETRY_MS = 10000;
 const STATES = ['queued', 'running'];
+// As in buildlog.css.
+const isNarrow = matchMedia('(max-width: 62rem)');
 
 export class Home {
   #element = byId('home');
+  #column = this.#element.querySelector('.column');
   #projects = new ProjectList();
   #now = new NowList();
   #recent = new RecentList({
@@ -39,12 +42,18 @@ export class Home {
   #incomplete = false;
   #room = ENDED_MAX;
   #turn = 0; // answers to an earlier one are void
+  #fresh = null; // while a list is asked for: what came of it, and meanwhile
   #unwatch = null;
   #tick = 0;
   #queueTimer = 0;
   #retryTimer = 0;
   #loaded = false;
   #drawing = false;
+
+  constructor() {
+    isNarrow.addEventListener('change', () => this.#lay());
+    this.#lay();
+  }
 
   open() {
     this.#element.hidden = false;
@@ -88,13 +97,23 @@ export class Home {
     this.#projects.focus();
   }
 
+  // One below the other, what goes on now stands first: in the document, too, so
+  // that it is read and reached in the order that is seen.
+  #lay() {
+    (isNarrow.matches ? this.#element : this.#column).insertBefore(
+      byId('now'),
+      isNarrow.matches ? byId('projects').closest('.card') : this.#column.firstChild,
+    );
+  }
+
   async #reload() {
     this.#turn += 1;
     const turn = this.#turn;
+    clearTimeout(this.#retryTimer);
     const { project } = this.#recent;
     const only = project === '' ? {} : { project };
-    this.#records.clear();
-    this.#room = ENDED_MAX;
+    const fresh = new Map();
+    this.#fresh = fresh;
     try {
       const [page, ...live] = await Promise.all([
         getBuilds({ limit: PAGE, ...only }),
@@ -105,6 +124,10 @@ export class Home {
       this.#incomplete = page.incomplete === true;
       this.#loaded = true;
       for (const one of [page, ...live]) one.builds.forEach((record) => this.#merge(record));
+      // What was shown before stays until there is something better.
+      this.#records = fresh;
+      this.#room = ENDED_MAX;
+      this.#fresh = null;
       this.#draw();
     } catch (problem) {
       if (turn !== this.#turn) return;
@@ -134,8 +157,12 @@ export class Home {
   // A list may have been written before the event that overtook it.
   #merge(record) {
     const was = this.#records.get(record.id);
-    if (was !== undefined && rank(was) > rank(record)) return false;
+    if (was !== undefined && rank(was) > rank(record)) {
+      this.#fresh?.set(was.id, was);
+      return false;
+    }
     this.#records.set(record.id, record);
+    this.#fresh?.set(record.id, record);
     noteRecord(record);
     return was?.state !== record.state;
   }
@@ -164,23 +191,31 @@ export class Home {
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
-      if (!this.#loaded) return;
-      const all = [...this.#records.values()];
-      const { project } = this.#recent;
-      this.#now.show(all.filter((record) => !isFinal(record)));
-      this.#recent.offer(knownProjects());
-      const isWanted = (record) => project === '' || record.project === project;
-      const ended = all.filter((record) => isFinal(record) && isWanted(record))
-        .sort((a, b) => b.id - a.id);
-      for (const { id } of ended.splice(this.#room)) {
-        this.#records.delete(id);
-        this.#next = ended.at(-1).id;
-      }
-      all.filter((record) => isFinal(record) && !isWanted(record))
-        .forEach(({ id }) => this.#records.delete(id));
-      this.#recent.show(ended,
-        { more: this.#next !== null, said: this.#incomplete ? t('recent.incomplete') : '' });
+      if (this.#loaded) this.#show();
     });
+  }
+
+  #show() {
+    const all = [...this.#records.values()];
+    const { project } = this.#recent;
+    const focused = this.#now.focused;
+    this.#now.show(all.filter((record) => !isFinal(record)));
+    this.#recent.offer(knownProjects());
+    const isWanted = (record) => project === '' || record.project === project;
+    const ended = all.filter((record) => isFinal(record) && isWanted(record))
+      .sort((a, b) => b.id - a.id);
+    for (const { id } of ended.splice(this.#room)) {
+      this.#records.delete(id);
+      this.#next = ended.at(-1).id;
+    }
+    all.filter((record) => isFinal(record) && !isWanted(record))
+      .forEach(({ id }) => this.#records.delete(id));
+    this.#recent.show(ended,
+      { more: this.#next !== null, said: this.#incomplete ? t('recent.incomplete') : '' });
+    // A build that ended under the reader's focus takes it along.
+    if (focused !== null && this.#now.focused === null) {
+      (this.#recent.linkTo(focused) ?? byId('main')).focus({ preventScroll: true });
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { hashOf } from './address.mjs';
 import { estimate, iconOf, titleOf, wordOf } from './build-words.mjs';
-import { byId, make, setText } from './dom.mjs';
+import { arrange, byId, make, setText } from './dom.mjs';
 import { t } from './i18n.mjs';
 import { projectOf } from './projects.mjs';
 import { duration, since } from './time.mjs';
@@ -11,7 +11,17 @@ import { duration, since } from './time.mjs';
 export class NowList {
   #place = byId('now-list');
   #rows = new Map(); // id -> { node, record }
+  #list = make('ul', { class: 'rows' });
   #none = make('p', { class: 'hint' }, t('now.none'));
+
+  constructor() {
+    this.#place.replaceChildren(this.#list, this.#none);
+  }
+
+  /** The build whose row has the focus, or null. */
+  get focused() {
+    return [...this.#rows].find(([, { node }]) => node.contains(document.activeElement))?.[0] ?? null;
+  }
 
   /** @param records  those that have not ended */
   show(records) {
@@ -25,11 +35,9 @@ export class NowList {
     });
     this.#rows = rows;
     this.tick();
-    const nodes = [...rows.values()].map(({ node }) => node);
-    const list = this.#place.querySelector('ul');
-    if (nodes.length === 0) this.#place.replaceChildren(this.#none);
-    else if (list === null) this.#place.replaceChildren(make('ul', { class: 'rows' }, ...nodes));
-    else if (!same(list.children, nodes)) list.replaceChildren(...nodes);
+    arrange(this.#list, [...rows.values()].map(({ node }) => node));
+    this.#list.hidden = rows.size === 0;
+    this.#none.hidden = rows.size > 0;
   }
 
   tick() {
@@ -37,15 +45,12 @@ export class NowList {
   }
 }
 
-const same = (children, nodes) => children.length === nodes.length
-  && nodes.every((node, i) => node === children[i]);
-
 function rowOf(record) {
   return make('li', { class: 'running' },
     make('img', { width: 16, height: 16 }),
     make('div', { class: 'what' },
       make('p', { class: 'name' },
-        make('a', { href: hashOf(record.id) }, titleOf(record), ' ',
+        make('a', { href: hashOf(record.id) }, make('bdi', {}, titleOf(record)), ' ',
           make('span', { class: 'number' }, `#${record.id}`)),
         record.user && make('span', { class: 'quiet' }, ` ${t('now.by', { user: record.user })}`)),
       make('p', { class: 'quiet detail' })),

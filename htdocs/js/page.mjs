@@ -3,18 +3,20 @@
 
 import { parse } from './address.mjs';
 import { BuildView } from './build-view.mjs';
-import { isDialogOpen, showKeys } from './dialogs.mjs';
+import { areKeysOn, isDialogOpen, showKeys } from './dialogs.mjs';
 import { byId } from './dom.mjs';
 import { Home } from './home.mjs';
 import { furnish, language, locale, setLanguage, t } from './i18n.mjs';
 import { LinesView } from './lines-view.mjs';
 import { THEMES, setTheme, theme } from './theme.mjs';
 
+byId('plain').remove();
 document.documentElement.lang = language === 'zh' ? 'zh-CN' : locale;
 furnish(document);
 
 const views = { home: new Home(), lines: new LinesView(), build: new BuildView() };
 let shown = null; // { view, build, place }
+let wantsFocus = false; // once home is there
 
 function show() {
   const wanted = parse(location.hash);
@@ -33,10 +35,14 @@ function reopen(wanted = parse(location.hash)) {
   byId('to-home').setAttribute('aria-current', wanted.view === 'home' ? 'page' : 'false');
   byId('all-builds').setAttribute('aria-current', wanted.view === 'lines' ? 'page' : 'false');
   views[wanted.view].open(wanted.build, wanted.place);
-  // Who came by a link that is gone now goes on from the content.
-  if (!isFirst && document.activeElement === document.body) {
+  // Who came by a link or a button that is gone now goes on from the content.
+  const focused = document.activeElement ?? document.body;
+  if (wantsFocus && wanted.view === 'home') {
+    views.home.focus();
+  } else if (!isFirst && (focused === document.body || !focused.checkVisibility())) {
     byId('main').focus({ preventScroll: true });
   }
+  wantsFocus = false;
 }
 
 // ---- settings ----------------------------------------------------------
@@ -76,8 +82,12 @@ const KEYS = [
     keys: ['b'],
     text: 'key.build',
     act: () => {
-      if (shown.view === 'lines') location.hash = '';
-      else views[shown.view].focus();
+      if (shown.view === 'lines') {
+        wantsFocus = true;
+        location.hash = '';
+      } else {
+        views[shown.view].focus();
+      }
     },
   },
   { keys: ['x'], text: 'key.cancel', act: () => onBuild('cancel') },
@@ -96,7 +106,7 @@ function onBuild(act) {
 
 addEventListener('keydown', (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (isDialogOpen() || (event.target.closest?.('input, select, textarea') ?? null) !== null) return;
+  if (!areKeysOn() || isDialogOpen() || (event.target.closest?.('input, select, textarea') ?? null) !== null) return;
   const row = KEYS.find(({ keys }) => keys.includes(event.key));
   if (row !== undefined) {
     event.preventDefault();

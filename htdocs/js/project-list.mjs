@@ -4,19 +4,34 @@
 
 import { hashOf } from './address.mjs';
 import { iconOf, isFinal, wordOf } from './build-words.mjs';
-import { byId, make } from './dom.mjs';
-import { t } from './i18n.mjs';
-import { knownProjects, loadProjects, watchProjects } from './projects.mjs';
+import { copyText } from './clipboard.mjs';
+import {
+  arrange, byId, make, pathOf, setAttribute, setText,
+} from './dom.mjs';
+import { count, t } from './i18n.mjs';
+import {
+  areProjectsKnown, knownProjects, loadProjects, watchProjects,
+} from './projects.mjs';
 import { start } from './starting.mjs';
+import { answer, milestone } from './telling.mjs';
 import { ago, duration, fullTime, since } from './time.mjs';
 
+// Works as it is, for any directory that is there.
 const PERMISSION = `<Directory "/srv/projects/shop">
     BuildLog On
     BuildLogTitle "Shop"
-    BuildLogStep install "npm ci"
-    BuildLogStep build "npm run build"
+    BuildLogStep list "ls -l"
+    BuildLogStep test "echo It works"
     Require all granted
-</Directory>`;
+</Directory>
+`;
+
+// Of more than MANY projects a FEW are shown, until all are asked for: what runs
+// is below them on a phone.
+const MANY = 20;
+const FEW = 12;
+// While there is nothing to build: somebody may be at it.
+const LOOK_MS = 5000;
 
 export class ProjectList {
   #place = byId('projects');
@@ -24,11 +39,20 @@ export class ProjectList {
   #path = byId('path');
   #button = byId('build-button');
   #error = byId('path-error');
-  #hint = make('p', { class: 'hint', hidden: '' }, t('projects.nomatch'));
+  #list = make('ul', { class: 'rows', 'aria-label': t('projects.title') });
+  #hint = make('p', { class: 'hint' });
+  #more = make('button', { type: 'button', class: 'all-projects', onclick: () => this.#showAll() });
+  #nothing = make('div', { class: 'nothing' });
   #rows = new Map(); // path -> the row's element
+  #isAll = false;
+  #isOpen = false;
+  #drawing = false;
+  #looking = 0;
   #unwatch = null;
 
   constructor() {
+    for (const node of [this.#list, this.#hint, this.#more, this.#nothing]) node.hidden = true;
+    this.#place.replaceChildren(this.#list, this.#hint, this.#more, this.#nothing);
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submit();
@@ -36,26 +60,30 @@ export class ProjectList {
     this.#path.addEventListener('input', () => {
       this.#refuse('');
       this.#filter();
+      milestone(this.#path.value.trim() === '' ? '' : count('projects.found', this.#found().length));
+    });
+    // Who comes back to a page that was left open finds it as it is now.
+    document.addEventListener('visibilitychange', () => {
+      if (this.#isOpen && !document.hidden) this.#load();
     });
   }
 
-  async open() {
-    this.#refuse('');
+  open() {
+    this.#isOpen = true;
+    this.#forgive();
     this.#path.value = '';
-    this.#filter();
-    this.#unwatch = watchProjects(() => this.#show());
-    if (knownProjects().length > 0) this.#show();
-    try {
-      await loadProjects();
-    } catch (problem) {
-      if (knownProjects().length > 0) return;
-      this.#place.replaceChildren(make('p', { class: 'hint' },
-        t('projects.failed', { why: problem.message })));
-    }
+    this.#isAll = false;
+    this.#unwatch = watchProjects(() => this.#draw());
+    if (areProjectsKnown()) this.#show();
+    else this.#say(t('recent.loading'));
+    this.#load();
   }
 
   close() {
+    this.#isOpen = false;
+    clearTimeout(this.#looking);
     this.#unwatch?.();
+    this.#forgive();
   }
 
   /** To the field, by a key. */
@@ -66,12 +94,25 @@ export class ProjectList {
 
   /** Times go on. */
   tick() {
-    for (const project of knownProjects()) {
-      const { last, path } = project;
+    for (const { last, path } of knownProjects()) {
       const node = this.#rows.get(path)?.querySelector('.when');
-      if (node && last) node.textContent = whenOf(last);
+      if (node && last) setText(node, whenOf(last));
     }
   }
+
+  async #load() {
+    clearTimeout(this.#looking);
+    try {
+      await loadProjects();
+    } catch (problem) {
+      if (!areProjectsKnown()) this.#say(t('projects.failed', { why: problem.message }));
+    }
+    if (this.#isOpen && knownProjects().length === 0) {
+      this.#looking = setTimeout(() => this.#load(), LOOK_MS);
+    }
+  }
+
+  // ---- starting a build --------------------------------------------------
 
   // What is typed means a directory, or the one project that has it in its name.
   async #submit() {
@@ -89,16 +130,12 @@ export class ProjectList {
       return;
     }
     const only = text.startsWith('/') ? undefined : found[0];
-    await this.#start((exact ?? only)?.path ?? text, this.#button);
-  }
-
-  async #start(path, button) {
-    this.#refuse('');
+    this.#forgive();
     try {
-      await start(path, button);
+      await start((exact ?? only)?.path ?? text, this.#button);
     } catch (problem) {
       this.#refuse(problem.message);
-      if (button === this.#button) this.#path.focus();
+      this.#path.focus();
     }
   }
 
@@ -108,6 +145,14 @@ export class ProjectList {
     else this.#path.setAttribute('aria-invalid', 'true');
   }
 
+  /** What was refused before is not said any more. */
+  #forgive() {
+    this.#refuse('');
+    for (const row of this.#rows.values()) refuseRow(row, '');
+  }
+
+  // ---- what is shown -----------------------------------------------------
+
   #found() {
     const text = this.#path.value.trim().toLowerCase();
     return knownProjects().filter(({ path, title }) =>
@@ -115,67 +160,133 @@ export class ProjectList {
   }
 
   #filter() {
-    const found = new Set(this.#found().map(({ path }) => path));
-    for (const [path, row] of this.#rows) row.hidden = !found.has(path);
-    this.#hint.hidden = found.size > 0 || this.#rows.size === 0;
+    const found = this.#found();
+    const most = this.#isAll || found.length <= MANY ? found.length : FEW;
+    const shown = new Set(found.slice(0, most).map(({ path }) => path));
+    for (const [path, row] of this.#rows) row.hidden = !shown.has(path);
+    this.#more.hidden = most === found.length;
+    setText(this.#more, t('projects.all', { n: found.length }));
+    if (this.#rows.size > 0) this.#say(found.length > 0 ? '' : t('projects.nomatch'));
+  }
+
+  // The focus goes on from the first of them, but on to no button: who presses
+  // twice starts nothing.
+  #showAll() {
+    const first = [...this.#rows.values()].find((row) => row.hidden);
+    this.#isAll = true;
+    this.#filter();
+    first?.focus();
+  }
+
+  #say(text) {
+    setText(this.#hint, text);
+    this.#hint.hidden = text === '';
+  }
+
+  // Records may come by the dozen.
+  #draw() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    requestAnimationFrame(() => {
+      this.#drawing = false;
+      this.#show();
+    });
   }
 
   #show() {
     const projects = knownProjects();
-    if (projects.length === 0) {
-      this.#rows.clear();
-      this.#place.replaceChildren(make('div', { class: 'nothing' },
-        make('h4', {}, t('projects.none')),
-        make('p', {}, t('projects.how')), make('pre', { tabindex: '0' }, PERMISSION),
-        make('p', {}, t('projects.then'))));
-      return;
+    const rows = projects.map((project) => this.#rows.get(project.path)
+      ?? rowOf(project, () => this.#forgive()));
+    this.#rows = new Map(projects.map(({ path }, i) => [path, rows[i]]));
+    rows.forEach((row, i) => fill(row, projects[i]));
+    arrange(this.#list, rows);
+    this.#list.hidden = rows.length === 0;
+    this.#nothing.hidden = rows.length > 0;
+    if (rows.length > 0) {
+      this.#nothing.replaceChildren();
+    } else {
+      this.#say('');
+      if (this.#nothing.firstChild === null) this.#nothing.append(...nothing());
     }
-    // A row with the focus stays the element that it is.
-    const rows = projects.map((project) => {
-      const row = this.#rows.get(project.path) ?? this.#row(project);
-      this.#rows.set(project.path, row);
-      fill(row, project);
-      return row;
-    });
-    const there = this.#place.querySelector('ul');
-    if (there !== null && there.children.length === rows.length
-      && rows.every((row, i) => row === there.children[i])) return;
-    this.#place.replaceChildren(make('ul', { class: 'rows', 'aria-label': t('projects.title') },
-      ...rows), this.#hint);
     this.#filter();
-  }
-
-  #row({ path, title }) {
-    const button = make('button', {
-      type: 'button', 'aria-label': t('projects.buildof', { title }),
-      onclick: () => this.#start(path, button),
-    }, t('projects.build'));
-    return make('li', { class: 'project' },
-      make('img', { width: 16, height: 16, alt: '' }),
-      make('div', { class: 'what' },
-        make('p', { class: 'name' }),
-        make('p', { class: 'path' }, path)),
-      make('p', { class: 'last' }),
-      button);
   }
 }
 
+/** What to do when there is nothing. */
+function nothing() {
+  const copy = make('button', {
+    type: 'button',
+    class: 'copy',
+    onclick: async () => {
+      answer(await copyText(PERMISSION) ? t('copied') : t('projects.notcopied'));
+    },
+  }, t('copy'));
+  return [
+    make('h4', {}, t('projects.none')),
+    make('p', {}, t('projects.how')),
+    make('div', { class: 'sample' },
+      make('pre', { tabindex: '0', role: 'region', 'aria-label': t('projects.sample') }, PERMISSION), copy),
+    make('p', {}, t('projects.then')),
+  ];
+}
+
+// ---- a row -----------------------------------------------------------------
+
+// A refusal stands where somebody acted.
+function refuseRow(row, text) {
+  row.querySelector('.error')?.remove();
+  if (text !== '') row.append(make('p', { class: 'error', role: 'alert' }, text));
+}
+
+/** @param began  called when a build is asked for */
+function rowOf({ path, title }, began) {
+  const row = make('li', { class: 'project', tabindex: '-1' },
+    make('img', { width: 16, height: 16, alt: '' }),
+    make('div', { class: 'what' },
+      make('p', { class: 'name' }, make('bdi', {}, title)),
+      pathOf(path)),
+    make('p', { class: 'last' },
+      make('a'),
+      make('span', { class: 'quiet' }, make('time', { class: 'when' }), make('span', { class: 'usually' }))),
+    make('button', { type: 'button' }, t('projects.build')));
+  const button = row.querySelector('button');
+  button.addEventListener('click', async () => {
+    began();
+    try {
+      await start(path, button);
+    } catch (problem) {
+      refuseRow(row, problem.message);
+    }
+  });
+  return row;
+}
+
+// Nodes stay: the focus, and what is selected, stays with them.
 function fill(row, { title, last, average }) {
-  row.querySelector('img').src = last ? iconOf(last.state) : iconOf('pending');
-  row.querySelector('img').classList.toggle('turning', last?.state === 'running');
-  row.querySelector('.name').replaceChildren(title);
-  const usually = average ? t('projects.usually', { time: duration(average.seconds * 1000) }) : '';
-  const what = row.querySelector('.last');
+  const icon = row.querySelector('img');
+  setAttribute(icon, 'src', last ? iconOf(last.state) : iconOf('pending'));
+  icon.classList.toggle('turning', last?.state === 'running');
+  setText(row.querySelector('.name bdi'), title);
+  setAttribute(row.querySelector('button'), 'aria-label', t('projects.buildof', { title }));
+  const link = row.querySelector('.last a');
+  const time = row.querySelector('.when');
+  const usually = row.querySelector('.usually');
+  link.hidden = !last;
+  time.hidden = !last;
   if (!last) {
-    what.replaceChildren(make('span', { class: 'quiet' }, t('projects.never')));
+    setText(usually, t('projects.never'));
     return;
   }
-  const time = last.ended ?? last.started ?? last.created;
-  what.replaceChildren(
-    make('a', { href: hashOf(last.id), 'data-state': last.state }, `#${last.id} ${wordOf(last.state)}`),
-    make('span', { class: 'quiet' },
-      make('time', { class: 'when', datetime: time, title: fullTime(time) }, whenOf(last)),
-      usually && ` · ${usually}`));
+  setText(link, `#${last.id} ${wordOf(last.state)}`);
+  setAttribute(link, 'href', hashOf(last.id));
+  link.dataset.state = last.state;
+  const at = (isFinal(last) && last.ended) || last.started || last.created;
+  setAttribute(time, 'datetime', at);
+  setAttribute(time, 'title', fullTime(at));
+  setText(time, whenOf(last));
+  // Whole seconds: a build that takes no time takes no usual one.
+  const usual = average?.seconds > 0 ? duration(average.seconds * 1000) : '';
+  setText(usually, usual && ` · ${t('projects.usually', { time: usual })}`);
 }
 
 function whenOf(last) {

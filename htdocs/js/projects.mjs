@@ -5,8 +5,11 @@
 import { getProjects } from './api.mjs';
 import { isFinal } from './build-words.mjs';
 import { moveStreams } from './following.mjs';
+import { locale } from './i18n.mjs';
 
 const AGAIN_MS = 1500;
+// service-2 before service-10.
+const { compare } = new Intl.Collator(locale, { numeric: true });
 
 let all = null; // null: not known
 let asked = null;
@@ -17,13 +20,15 @@ const watchers = new Set();
 export async function loadProjects() {
   asked ??= getProjects().finally(() => { asked = null; });
   const { projects, streamOrigin } = await asked;
-  all = projects;
+  all = projects.sort((a, b) => compare(a.title, b.title) || compare(a.path, b.path));
   moveStreams(streamOrigin);
   tell();
   return all;
 }
 
+/** By their titles; none, when they are not known. */
 export const knownProjects = () => all ?? [];
+export const areProjectsKnown = () => all !== null;
 export const projectOf = (path) => all?.find((one) => one.path === path);
 
 /** act() whenever something changed. @return a function that ends it */

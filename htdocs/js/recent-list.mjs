@@ -3,7 +3,7 @@
 
 import { hashOf } from './address.mjs';
 import { iconOf, reasonOf, titleOf, wordOf } from './build-words.mjs';
-import { byId, make } from './dom.mjs';
+import { arrange, byId, make, setText } from './dom.mjs';
 import { t } from './i18n.mjs';
 import { ago, between, fullTime } from './time.mjs';
 
@@ -12,7 +12,7 @@ export class RecentList {
   #choice = byId('recent-project');
   #rows = new Map(); // id -> tr
   #body = make('tbody');
-  #table = make('table', { class: 'recent' },
+  #table = make('table', { class: 'recent', 'aria-labelledby': 'recent-title' },
     make('thead', {}, make('tr', {}, ...['build', 'result', 'by', 'ended', 'took'].map((name) =>
       make('th', { scope: 'col', class: name }, t(`recent.${name}`))))), this.#body);
   #more;
@@ -49,24 +49,25 @@ export class RecentList {
       this.#rows.get(record.id) ?? rowOf(record)]));
     this.#rows = rows;
     const nodes = [...rows.values()];
-    nodes.forEach((node, i) => {
-      if (this.#body.children[i] !== node) this.#body.insertBefore(node, this.#body.children[i] ?? null);
-    });
-    while (this.#body.children.length > nodes.length) this.#body.lastElementChild.remove();
+    arrange(this.#body, nodes);
     this.#table.classList.toggle('users', records.some(({ user }) => user));
     this.#table.hidden = nodes.length === 0;
     this.#more.hidden = !more;
-    this.#said.textContent = said || (nodes.length === 0 ? t('recent.none') : '');
-    this.#said.hidden = this.#said.textContent === '';
+    this.say(said || (nodes.length === 0 ? t('recent.none') : ''));
   }
 
   say(text) {
-    this.#said.textContent = text;
+    setText(this.#said, text);
     this.#said.hidden = text === '';
   }
 
+  /** The link to a build, if it is here. */
+  linkTo(id) {
+    return this.#rows.get(id)?.querySelector('a') ?? null;
+  }
+
   tick() {
-    for (const time of this.#body.querySelectorAll('time')) time.textContent = ago(time.dateTime);
+    for (const time of this.#body.querySelectorAll('time')) setText(time, ago(time.dateTime));
   }
 }
 
@@ -77,11 +78,11 @@ function rowOf(record) {
     make('td', { class: 'build' },
       make('a', { href: hashOf(record.id) },
         make('img', { src: iconOf(record.state), width: 16, height: 16, alt: '' }),
-        make('span', { class: 'name' }, titleOf(record)), ' ',
-        make('span', { class: 'number' }, `#${record.id}`))),
+        make('span', {}, make('bdi', { class: 'name' }, titleOf(record)), ' ',
+          make('span', { class: 'number' }, `#${record.id}`)))),
     make('td', { class: 'result' }, make('span', { class: 'word' }, wordOf(record.state)),
       reason && make('span', { class: 'quiet reason', title: reason }, ` ${reason}`)),
-    make('td', { class: 'by quiet' }, record.user ?? ''),
+    make('td', { class: 'by quiet' }, make('bdi', {}, record.user ?? '')),
     make('td', { class: 'ended quiet' },
       make('time', { datetime: ended, title: fullTime(ended) }, ago(ended))),
     make('td', { class: 'took quiet' }, between(record.started, record.ended) ?? ''));

@@ -33,8 +33,9 @@ await run(async ({ context }) => {
     const { id, state, expected } = await buildAndCompare(page, DEMO_OK);
 
     assert.equal(state, 'succeeded');
-    assert.match(await page.title(), /succeeded/i);
+    assert.equal(await page.title(), `✓ Page: ok #${id} · Succeeded · Build log`);
     assert.match(await page.textContent('#milestones'), /succeeded/);
+    assert.match(await page.textContent('#toast'), /succeeded/, 'and seen, also by who reads in the middle of the log');
     assert.match(await page.getAttribute('link[rel="icon"]', 'href'), /succeeded/);
     await truthIs(page, 'complete');
 
@@ -183,7 +184,8 @@ await run(async ({ context }) => {
     await page.keyboard.press('x');
     await page.click('#ask-yes');
     assert.equal(await outcome(page), 'cancelled');
-    assert.match(await page.textContent('#build'), /by 127\.0\.0\.1/);
+    assert.match(await page.textContent('#build'), /^Cancelled\s*by 127\.0\.0\.1 after /);
+    assert.match(await page.title(), /^⊘ puppet-view #\d+ · Cancelled/);
     await truthIs(page, 'complete');
 
     await prepare(PUPPET, 'exit 0');
@@ -192,6 +194,82 @@ await run(async ({ context }) => {
     await page.waitForURL((url) => /#build=\d+$/.test(url.href) && !url.href.endsWith(`=${id}`));
     assert.match(await page.textContent('#answer'), /\S/, 'the message of the answer');
     assert.equal(await outcome(page), 'succeeded');
+  });
+
+  await test('a tab in the background shows in title and icon how it stands', async () => {
+    await prepare(PUPPET, 'out a');
+    const id = await post(project(PUPPET));
+    const page = await context.newPage();
+    // To the page it is hidden, from its first moment on.
+    await page.addInitScript(() => {
+      Object.defineProperty(Document.prototype, 'visibilityState', { get: () => 'hidden' });
+      Object.defineProperty(Document.prototype, 'hidden', { get: () => true });
+      window.requestAnimationFrame = () => 0;
+    });
+    await page.goto(`${base}/#build=${id}`);
+    await page.waitForFunction(() => /^▶ puppet-view #\d+ · Running/.test(document.title), null, { polling: 100 });
+    assert.match(await page.getAttribute('link[rel="icon"]', 'href'), /running/);
+    await cue(PUPPET, 'exit 3');
+    await page.waitForFunction(() => /^✗ puppet-view #\d+ · Failed/.test(document.title), null, { polling: 100 });
+    assert.match(await page.getAttribute('link[rel="icon"]', 'href'), /failed/);
+  });
+
+  await test('a link is copied without the Clipboard API, or shown to be copied', async () => {
+    const id = await post(DEMO_OK);
+    await whenOver(id);
+    const page = await context.newPage();
+    // As over plain http from another machine.
+    await page.addInitScript(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await page.goto(`${base}/#build=${id}&L2-L3`);
+    await page.waitForSelector('#log .row.marked');
+    await page.focus('#copy-link');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => /copied/.test(document.querySelector('#answer').textContent));
+    const other = await open('/');
+    assert.equal(await other.evaluate(() => navigator.clipboard.readText()), page.url());
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'copy-link');
+
+    await page.evaluate(() => { document.execCommand = () => false; });
+    await page.keyboard.press('c');
+    await page.waitForSelector('#text[open]');
+    assert.equal(await page.evaluate(() => getSelection().toString()), page.url(), 'selected');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('#text', { state: 'hidden' });
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'copy-link');
+  });
+
+  await test('another build that is refused is said beside the button', async () => {
+    const id = await post(DEMO_OK);
+    await whenOver(id);
+    const page = await open(`/#build=${id}`);
+    await page.route('**/api/project/build', (route) => route.fulfill({
+      status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '5' },
+      body: JSON.stringify({ title: 'Busy', status: 503, detail: 'The runner does not answer' }),
+    }));
+    await page.click('#again');
+    await page.waitForSelector('#build-error:not(:empty)');
+    assert.match(await page.textContent('#build-error'), /The runner does not answer.*again in 5 s/);
+    await page.unroute('**/api/project/build');
+    await page.click('#again');
+    await page.waitForURL((url) => /#build=\d+$/.test(url.href) && !url.href.endsWith(`=${id}`));
+    assert.equal(await page.textContent('#build-error'), '');
+    assert.equal(await outcome(page), 'succeeded');
+  });
+
+  await test('what is selected in the head stays while times go on', async () => {
+    await prepare(PUPPET, 'out a');
+    const first = await post(project(PUPPET));
+    await recordWhen(first, ({ state }) => state === 'running');
+    const id = await post(project(PUPPET));
+    const page = await open(`/#build=${id}`);
+    await page.waitForSelector('#build[data-state="queued"]');
+    await page.locator('#facts .path').evaluate((one) => getSelection().selectAllChildren(one));
+    // The page looks whether it moved up.
+    await page.waitForResponse((response) => response.url().endsWith(`/builds/${id}`));
+    await page.waitForResponse((response) => response.url().endsWith(`/builds/${id}`));
+    assert.equal(await page.evaluate(() => getSelection().toString()), project(PUPPET));
+    await cue(PUPPET, 'exit 0');
+    await whenOver(id);
   });
 
   await test('a running build shows how far it is, as the last ones took', async () => {
@@ -276,5 +354,19 @@ await run(async ({ context }) => {
     }
     await cue(PUPPET, 'exit 0');
     await whenOver(long);
+
+    // Names as long as they may be.
+    const wide = await context.newPage();
+    await wide.setViewportSize({ width: 320, height: 640 });
+    await wide.route(`**/api/project/builds/${id}`, async (route) => {
+      const record = await (await route.fetch()).json();
+      record.title = 'Title'.repeat(40);
+      record.project = `/srv/${'directory'.repeat(20)}`;
+      record.steps.forEach((step, i) => { step.name = `${'step'.repeat(15)}${i}`; });
+      await route.fulfill({ json: record });
+    });
+    await wide.goto(`${base}/#build=${id}`);
+    await truthIs(wide, 'complete');
+    assert.deepEqual(await sideways(wide, ['html']), [0]);
   });
 });

@@ -17,7 +17,7 @@ const { DEMO_OK, EMPTY_URL } = process.env;
 const PUPPET = 'puppet-home';
 
 // Refused on purpose; and the server that has no projects.
-allowErrors(/\/api\/project\/build\)$/, /status of 503/, /^request to another host: /);
+allowErrors(/\/api\/project\/build\)$/, /status of 503/, /^request to another host: /, /MIME type/);
 
 await run(async ({ context }) => {
   const test = tester(context);
@@ -34,7 +34,18 @@ await run(async ({ context }) => {
     assert.ok(policies.some((policy) => /trusted-types buildlog-stream buildlog-search$/.test(policy.trim())),
       'no markup from text; a name for the address of the worker');
     assert.ok(policies.every((policy) => !policy.includes('unsafe')), 'nothing unsafe');
-    assert.match(html, /<noscript>[^]*href="\/api\/project\/projects"[^]*<\/noscript>/);
+  });
+
+  await test('where the page cannot run, plain pages are offered', async () => {
+    const page = await context.newPage();
+    // As of a server that does not know the type of modules.
+    await page.route('**/js/page.mjs', (route) => route.fulfill({ contentType: 'text/plain', body: '' }));
+    await page.goto(base);
+    await page.waitForSelector('#plain', { state: 'visible' });
+    assert.equal(await page.getAttribute('#plain a', 'href'), '/api/project/projects');
+    const other = await open();
+    await other.waitForSelector('.project');
+    assert.equal(await other.locator('#plain').count(), 0, 'and not where it runs');
   });
 
   await test('an empty field is said beside it', async () => {
