@@ -21,22 +21,30 @@
 /* The policy names its digest (t/38-html.t compares): change both. */
 #define STYLE                                                                 \
     ":root{color-scheme:light dark}"                                          \
-    "body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;max-width:75rem;"  \
-    "padding:1rem}"                                                           \
+    "body{background:Canvas;color:CanvasText;font:1rem/1.5 system-ui,"        \
+    "sans-serif;margin:0 auto;max-width:75rem;padding:1rem}"                  \
     "h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.1rem}"         \
-    "nav a,form{margin-right:1rem}form{display:inline-block}"                 \
-    "button{white-space:nowrap}input{max-width:100%}"                         \
+    "nav a,.l a{display:inline-block;margin-right:1rem;padding:.2rem 0}"      \
+    "form{display:inline-block;margin-right:1rem;max-width:100%}"             \
+    "button,input{box-sizing:border-box;font:inherit;max-width:100%;"         \
+    "min-height:2rem}"                                                        \
+    "button{padding:0 .8rem}button,time{white-space:nowrap}"                  \
     "table{border-collapse:collapse}"                                         \
     "th,td{padding:.2rem 1rem .2rem 0;text-align:left;vertical-align:top;"    \
     "overflow-wrap:anywhere}"                                                 \
     "dt{font-weight:bold}dd{margin:0 0 .4rem;overflow-wrap:anywhere}"         \
-    "pre{line-height:1.35;overflow-x:auto;tab-size:8}"                        \
-    ".e{color:#b3261e}.n{font-style:italic}"                                  \
-    "@media(prefers-color-scheme:dark){.e{color:#ffb4ab}}"
+    "pre{line-height:1.35;overflow-wrap:anywhere;tab-size:8;"                 \
+    "white-space:pre-wrap}"                                                   \
+    ".e{border-left:3px solid;color:#b3261e;padding-left:.4ch}"               \
+    ".n{font-style:italic}"                                                   \
+    "@media(prefers-color-scheme:dark){.e{color:#ffb4ab}}"                    \
+    "@media(max-width:40rem){th,tr:first-child{display:none}"                 \
+    "tr{border-top:1px solid;display:block;padding:.3rem 0}"                  \
+    "td{display:inline-block;max-width:100%}}"
 
 #define POLICY                                                                \
     "default-src 'none'; "                                                    \
-    "style-src 'sha256-EJD8ztlVj6hsbC3bGzGLOtqbjGjwgbaf8e73Sz+x6cU='; "       \
+    "style-src 'sha256-7PRiT535HWhpj32EECdEAYOD7M7+e+pEWraUdzSqgZg='; "       \
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 
 int bl_frame_wanted(request_rec *r)

@@ -11,14 +11,11 @@
 #include "mod_buildlog.h"
 /* layer 0 */
 #include "bl_build.h"
-/* layer 1 */
-#include "bl_window.h"
 /* layer 3 */
-#include "bl_document.h"
 #include "bl_error.h"
 #include "bl_frame.h"
 #include "bl_query.h"
-#include "bl_seek.h"
+#include "bl_sheet.h"
 
 /* A build that has not ended is looked at again after so long. */
 #define REFRESH_SECONDS 5
@@ -152,14 +149,24 @@ int bl_page_builds(request_rec *r, const apr_array_header_t *builds,
 
 /* ---- the list of projects ------------------------------------------- */
 
+/* @param title  of the project, when there are forms of others; or NULL */
 static void put_build_form(request_rec *r, const char *action,
-                           const char *project, const char *label)
+                           const char *project, const char *label,
+                           const char *title)
 {
     bl_frame_put(r, "<form method=\"post\" action=\"");
     bl_frame_put(r, action);
     bl_frame_put(r, "\"><input type=\"hidden\" name=\"projectPath\" value=\"");
     bl_frame_text(r, project);
-    bl_frame_put(r, "\"><button>");
+    bl_frame_put(r, "\"><button");
+    if (title != NULL) {
+        bl_frame_put(r, " aria-label=\"");
+        bl_frame_text(r, label);
+        bl_frame_put(r, " ");
+        bl_frame_text(r, title);
+        bl_frame_put(r, "\"");
+    }
+    bl_frame_put(r, ">");
     bl_frame_text(r, label);
     bl_frame_put(r, "</button></form>");
 }
@@ -183,7 +190,7 @@ static void put_project(request_rec *r, const bl_page_project_t *project)
         put_time(r, last->created);
     }
     bl_frame_put(r, "</td><td>");
-    put_build_form(r, "build", project->path, "Build");
+    put_build_form(r, "build", project->path, "Build", project->title);
     bl_frame_put(r, "</td></tr>\n");
 }
 
@@ -287,7 +294,7 @@ static void put_forms(request_rec *r, const bl_build_t *build)
 {
     bl_frame_put(r, "<p>");
     if (bl_build_state_is_final(build->state))
-        put_build_form(r, "../build", build->project, "Build again");
+        put_build_form(r, "../build", build->project, "Build again", NULL);
     else
         ap_rprintf(r,
                    "<form method=\"post\" action=\"%" APR_UINT64_T_FMT
@@ -300,100 +307,28 @@ static void put_forms(request_rec *r, const bl_build_t *build)
                bl_build_state_is_final(build->state) ? "" : "?follow=1");
 }
 
-/* ---- one build: its log --------------------------------------------- */
-
-static void put_line(request_rec *r, bl_html_t *html, const bl_record_t *rec)
+/* Who reads with a magnifier or a screen reader is not to be thrown back to
+ * the top all the time. */
+static void put_refresh(request_rec *r, apr_uint64_t id, int refresh)
 {
-    const char *name = (rec->flags & BL_REC_NOTE) != 0 ? "n"
-                       : rec->stream == BL_STDERR      ? "e"
-                                                       : NULL;
-
-    if (name != NULL)
-        ap_rprintf(r, "<span class=\"%s\">", name);
-    /* Each stream has its own state: pieces of both may come in turns. */
-    bl_frame_more(r, &html[rec->stream], rec->text, rec->len);
-    if (name != NULL)
-        bl_frame_put(r, "</span>");
-    if ((rec->flags & BL_REC_PIECE) == 0) {
-        memset(&html[rec->stream], 0, sizeof(*html));
-        bl_frame_put(r, "\n");
-    }
-}
-
-static void put_page_link(request_rec *r, apr_uint64_t build,
-                          apr_uint64_t first, const char *text)
-{
-    ap_rprintf(r,
-               "<p><a href=\"%" APR_UINT64_T_FMT "?first=%" APR_UINT64_T_FMT
-               "&amp;count=%d\">%s</a></p>\n",
-               build, first, BL_QUERY_LINES_MOST, text);
-}
-
-static void put_earlier(request_rec *r, apr_uint64_t build, apr_uint64_t first)
-{
-    if (first > 1)
-        put_page_link(r, build,
-                      first > BL_QUERY_LINES_MOST ? first - BL_QUERY_LINES_MOST
-                                                  : 1,
-                      "Earlier lines");
-}
-
-/* @param first  the window stands before it */
-static apr_status_t put_lines(request_rec *r, bl_window_t *window,
-                              const bl_query_lines_t *query,
-                              apr_uint64_t build, apr_uint64_t first)
-{
-    apr_status_t rv = APR_SUCCESS;
-    bl_html_t html[2];
-    apr_uint64_t number;
-    bl_record_t rec;
-
-    memset(html, 0, sizeof(html));
-    put_earlier(r, build, first);
-    bl_frame_put(r, "<pre>\n");
-    while (rv == APR_SUCCESS && !r->connection->aborted &&
-           (query->first == 0 ||
-            bl_window_number(window) < first + query->count)) {
-        rv = bl_window_next(&rec, &number, window);
-        if (rv == APR_SUCCESS)
-            put_line(r, html, &rec);
-    }
-    bl_frame_put(r, "</pre>\n");
-    if (rv == APR_SUCCESS)
-        put_page_link(r, build, bl_window_number(window), "Later lines");
-    return rv == APR_EOF ? APR_SUCCESS : rv;
-}
-
-static void put_log(request_rec *r, const bl_query_lines_t *query,
-                    const bl_table_row_t *row)
-{
-    const bl_build_t *end;
-    bl_cursor_t *cursor;
-    bl_window_t *window;
-    const char *detail;
-    apr_uint64_t first;
-    apr_status_t rv;
-
-    bl_frame_put(r, "<h2>Log</h2>\n");
-    if (bl_document_open(&cursor, &detail, r, row->build) != OK) {
-        bl_frame_put(r, "<p>");
-        bl_frame_text(r, detail);
-        bl_frame_put(r, "</p>\n");
-        return;
-    }
-    end = bl_document_end(cursor, row, r->pool);
-    rv = bl_seek_window(&window, &first, cursor, row, end, query, r->pool);
-    if (rv == APR_SUCCESS)
-        rv = put_lines(r, window, query, row->build, first);
-    if (rv != APR_SUCCESS)
-        bl_document_broken(r, rv, row->build);
+    if (refresh > 0)
+        ap_rprintf(r,
+                   "<p>This page is loaded again every %d s. "
+                   "<a href=\"%" APR_UINT64_T_FMT "?last=%d\">Stop that</a>"
+                   "</p>\n",
+                   refresh, id, BL_SHEET_LINES);
+    else
+        ap_rprintf(r,
+                   "<p><a href=\"%" APR_UINT64_T_FMT "\">Load this page "
+                   "again every %d s</a></p>\n",
+                   id, REFRESH_SECONDS);
 }
 
 /* ---- one build ------------------------------------------------------ */
 
 int bl_page_build(request_rec *r, const bl_table_row_t *row, const char *json)
 {
-    bl_query_lines_t query = {0, BL_QUERY_LINES_MOST};
+    bl_query_lines_t query = {0, BL_SHEET_LINES};
     const char *detail;
     bl_build_t *build;
     int refresh = 0;
@@ -403,8 +338,8 @@ int bl_page_build(request_rec *r, const bl_table_row_t *row, const char *json)
     if (bl_build_from_json(&build, json, strlen(json), r->pool) != APR_SUCCESS)
         return bl_error_send(r, HTTP_INTERNAL_SERVER_ERROR,
                              "The record of this build is damaged.");
-    /* Not under who reads further up. */
-    if (!bl_build_state_is_final(build->state) && query.first == 0)
+    /* Not under who reads further up, or does not want it. */
+    if (!bl_build_state_is_final(build->state) && r->args == NULL)
         refresh = REFRESH_SECONDS;
     if (!bl_frame_begin(r,
                         apr_psprintf(r->pool,
@@ -414,8 +349,10 @@ int bl_page_build(request_rec *r, const bl_table_row_t *row, const char *json)
                         refresh))
         return OK;
     put_forms(r, build);
+    if (!bl_build_state_is_final(build->state))
+        put_refresh(r, build->id, refresh);
     put_record(r, build);
     put_steps(r, build);
-    put_log(r, &query, row);
+    bl_sheet_put(r, &query, row);
     return bl_frame_end(r);
 }

@@ -15,7 +15,7 @@ my $empty  = BuildLog::Server->start(<<"END");
 </Directory>
 @{[ BuildLog::Server::page() ]}
 END
-run_page_test('axe.mjs', seconds => 180, env => {
+run_page_test('axe.mjs', seconds => 400, env => {
     DEMO_FAIL => project('page/fails'),
     EMPTY_URL => $empty->url,
 });

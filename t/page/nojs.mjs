@@ -14,6 +14,8 @@ await run(async ({ page, ok, is, like, until }) => {
   const log = async () => page.textContent('pre');
 
   await page.goto(base);
+  ok(await page.isVisible('#plain'), 'the page says where to go without JavaScript');
+  ok(await page.isHidden('#theme') && await page.isHidden('#all-builds'), 'and shows nothing that would do nothing');
   await page.click('a[href="/api/project/projects"]');
   is(await page.title(), 'Projects', 'the projects are a page');
   const row = page.locator('tr', { hasText: path });
@@ -25,6 +27,20 @@ await run(async ({ page, ok, is, like, until }) => {
   like(await log(), /<b>bold<\/b>/, 'output is text');
   is(await page.locator('pre b').count(), 0, 'and no markup');
   like(await page.textContent('h1'), /running$/, 'it runs');
+
+  // A phone: nothing is wider than it, nothing too small for a thumb; dark.
+  await page.setViewportSize({ width: 320, height: 640 });
+  await page.emulateMedia({ colorScheme: 'dark' });
+  for (const at of ['/api/project/projects', '/api/project/builds', new URL(page.url()).pathname]) {
+    await page.goto(new URL(at, base).href);
+    is(await page.evaluate(() => document.documentElement.scrollWidth), 320, `${at}: no wider than the screen`);
+    ok((await page.$$eval('button, input:not([type="hidden"])', (all) => all.map((one) => one.getBoundingClientRect().height)))
+      .every((height) => height >= 24), '... nothing too small');
+    is(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(18, 18, 18)', '... dark');
+  }
+  const narrow = await page.$$eval('td', (all) => all.filter((one) => one.textContent.trim().length > 4
+    && one.getBoundingClientRect().width < 30).length);
+  is(narrow, 0, 'no column is a letter wide');
 
   await page.click('text=Cancel');
   await until(async () => /cancelled$/.test(await page.textContent('h1')), WAIT_MS, 'a button ends it');
