@@ -158,10 +158,10 @@ await run(async ({ context }) => {
     await truthIs(page, 'complete');
     await page.waitForFunction((text) => [...document.querySelectorAll('#log .text')].some(
       (one) => one.textContent === text), corpus.at(-1));
-    await isHarmless(page, /^Succeeded/);
+    await isHarmless(page, /· Succeeded/);
     const later = await open(`/#build=${id}`);
     await truthIs(later, 'complete');
-    await isHarmless(later, /^Succeeded/);
+    await isHarmless(later, /· Succeeded/);
     assert.equal(await later.$eval('#log .row:last-child .text', (one) => getComputedStyle(one).color),
       await later.$eval('#log .row .text', (one) => getComputedStyle(one).color), 'colours do not reach the note');
   });

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 
 import { base, note, project, run } from './lib.mjs';
 import {
-  cue, open as openIn, outcome, post, prepare, recordWhen, sideways, stateIs, tester, truthIs, whenOver,
+  cue, open as openIn, outcome, post, prepare, projectRow, sideways, stateIs, tester, truthIs, whenOver,
 } from './page-lib.mjs';
 
 const { DEMO_FAIL } = process.env;
@@ -136,7 +136,7 @@ await run(async ({ context }) => {
   await test('who starts a build by the keyboard goes on from the build', async () => {
     await prepare(PUPPET, 'exit 0');
     const page = await open();
-    await page.locator('.project', { has: page.getByText(project(PUPPET), { exact: true }) }).locator('button').focus();
+    await (await projectRow(page, project(PUPPET))).locator('button').focus();
     await page.keyboard.press('Enter');
     await page.waitForURL(/#build=\d+$/);
     await page.waitForFunction(() => document.activeElement.id === 'main');

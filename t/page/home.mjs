@@ -9,8 +9,8 @@ import assert from 'node:assert/strict';
 
 import { allowErrors, base, project, run } from './lib.mjs';
 import {
-  BUILD_MS, build, cue, json, open as openIn, outcome, post, prepare, sideways, stateIs,
-  tester, whenOver,
+  BUILD_MS, build, cue, json, open as openIn, outcome, post, prepare, projectRow, sideways,
+  stateIs, tester, whenOver,
 } from './page-lib.mjs';
 
 const { DEMO_OK, EMPTY_URL } = process.env;
@@ -23,7 +23,6 @@ await run(async ({ context }) => {
   const test = tester(context);
   const open = (path = '/') => openIn(context, path);
   const focused = (page) => page.evaluate(() => document.activeElement.id);
-  const rowOf = (page, path) => page.locator('.project', { has: page.getByText(path, { exact: true }) });
 
   await test('the page forbids scripts and styles that are not its own files', async () => {
     const response = await fetch(new URL('/', base));
@@ -71,7 +70,7 @@ await run(async ({ context }) => {
 
   await test('each project is listed, and built by its button', async () => {
     const page = await open();
-    const row = rowOf(page, DEMO_OK);
+    const row = await projectRow(page, DEMO_OK);
     await row.locator('button').click();
     await page.waitForURL(/#build=\d+$/);
     const id = /\d+$/.exec(page.url())[0];
@@ -79,6 +78,7 @@ await run(async ({ context }) => {
     assert.match(await page.textContent('#answer'), /accepted/);
     assert.equal(await outcome(page), 'succeeded');
     await page.click('#to-home');
+    await projectRow(page, DEMO_OK);
     await row.getByText(`#${id} Succeeded`).waitFor();
     await row.getByText(/usually/).waitFor();
   });

@@ -113,6 +113,14 @@ export async function expectedTexts(id) {
   return rows.map(({ text }) => text.replace(/\x1b\[[0-?]*[ -/]*[@-~]/g, ''));
 }
 
+/** The row of a project, among all of them. */
+export async function projectRow(page, path) {
+  const row = page.locator('.project', { has: page.getByText(path, { exact: true }) });
+  await row.waitFor({ state: 'attached' });
+  if (await page.isVisible('.all-projects')) await page.click('.all-projects');
+  return row;
+}
+
 /** Build path in page: all rows as the log has them, and how it ended. */
 export async function buildAndCompare(page, path) {
   const id = await build(page, path);

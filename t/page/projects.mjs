@@ -15,7 +15,7 @@ import { join } from 'node:path';
 
 import { allowErrors, base, project, run } from './lib.mjs';
 import {
-  cue, open as openIn, outcome, post, prepare, recordWhen, sideways, tester, whenOver,
+  cue, open as openIn, outcome, post, prepare, projectRow, recordWhen, sideways, tester, whenOver,
 } from './page-lib.mjs';
 
 const {
@@ -130,7 +130,7 @@ await run(async ({ context }) => {
       new MutationObserver((all) => window.changed.push(...all.map(({ target }) => target.className)))
         .observe(document.querySelector('#home'), { childList: true, subtree: true });
     });
-    const row = rowOf(page, project(PUPPET));
+    const row = await projectRow(page, project(PUPPET));
     await row.locator('.path').evaluate((one) => getSelection().selectAllChildren(one));
     await row.locator('.last a').focus();
     const elapsed = () => page.locator('#now-list .elapsed').first().textContent();
