@@ -27,7 +27,8 @@ lab.follow = (build, options) => {
     time: () => {
       lab.times += 1;
     },
-    state: (name, detail) => {
+    state: (name, { problem, ...detail } = {}) => {
+      if (problem) detail.status = problem.status;
       lab.state = { name, detail, ms: Date.now() };
       lab.states.push(lab.state);
     },
@@ -37,9 +38,3 @@ lab.follow = (build, options) => {
 
 lab.ids = (build) => lab.lines.filter((one) => one.startsWith(`${build} `))
   .map((one) => one.slice(one.indexOf(' ') + 1)).join(' ');
-
-/** This tab does nothing else for so long. */
-lab.block = (ms) => {
-  const until = performance.now() + ms;
-  while (performance.now() < until);
-};

@@ -23,6 +23,7 @@ const PUSH = /^GET \/api\/log\/push\?/;
 class Proxy {
   most = 0; // streams at one time since reset()
   asked = 0; // since then
+  received = 0; // bytes, by the browser
   #pairs = new Set();
   #dead = false;
   #refusing = false;
@@ -56,6 +57,7 @@ class Proxy {
     });
     server.on('data', (data) => {
       if (this.#dead) return;
+      this.received += data.length;
       // A refusal is no stream, and its connection may be kept.
       if (!pair.answered) pair.stream &&= data.toString('latin1', 0, 13) === 'HTTP/1.1 200 ';
       pair.answered = true;
@@ -153,6 +155,19 @@ export async function newLab(context) {
 export const follow = (page, build, options) => page.evaluate(
   ([id, how]) => lab.follow(id, how), [build, options]);
 
+/** The tab's thread stands still, as if it slept. @return a function that wakes it */
+export async function freeze(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Debugger.enable');
+  const stands = new Promise((done) => { session.once('Debugger.paused', done); });
+  await session.send('Debugger.pause');
+  await stands; // when its next timer is due
+  return async () => {
+    await session.send('Debugger.resume');
+    await session.detach();
+  };
+}
+
 export const count = (page) => page.evaluate(() => lab.count);
 export const state = (page) => page.evaluate(() => lab.state);
 export const stateIs = async (page, name) => (await state(page))?.name === name;
@@ -187,14 +202,19 @@ export async function generations() {
 
 export const graceful = () => process.kill(Number(HTTPD_PID), 'SIGUSR1');
 
-/** Kill httpd's children, not the runner. */
-export async function killChildren() {
+/** A signal to httpd's children, not to the runner. @return their pids */
+export async function signalChildren(signal) {
+  const found = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
     const [, name, parent] = /^\d+ \((.*)\) \S (\d+)/.exec(stat) ?? [];
-    if (parent === HTTPD_PID && name !== 'buildlog-runner') process.kill(Number(pid), 'SIGKILL');
+    if (parent === HTTPD_PID && name !== 'buildlog-runner') found.push(Number(pid));
   }
+  found.forEach((pid) => process.kill(pid, signal));
+  return found;
 }
+
+export const killChildren = () => signalChildren('SIGKILL');
 
 // ---- the shared worker -----------------------------------------------------------------
 
