@@ -317,6 +317,10 @@ static int answer_projects(request_rec *r)
         bl_json_set_string(answer, "streamOrigin", stream_origin);
     else
         bl_json_set_null(answer, "streamOrigin");
+    if (r->user != NULL)
+        bl_json_set_string(answer, "user", r->user);
+    else
+        bl_json_set_null(answer, "user");
     return bl_api_answer(r, HTTP_OK, bl_json_text(answer, r->pool));
 }
 

@@ -306,7 +306,7 @@ sub with_server
         with_server("$load$include", sub {
             my ($port) = @_;
             is_deeply [get_json('/api/project/projects', port => $port)],
-                [200, { projects => [], streamOrigin => undef }], 'there are no projects';
+                [200, { projects => [], streamOrigin => undef, user => undef }], 'there are no projects';
             is +(post_build(project('hello'), port => $port))[0], 403, 'nothing may be built';
             is +(post_build('/', port => $port))[0], 403, 'not even that';
         });

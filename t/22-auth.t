@@ -49,6 +49,7 @@ for my $path ($hers, $both) {
     ok !exists $r->{headers}{'www-authenticate'}, '... and it is not asked for';
 }
 
+is get_as($_, "$at/project/projects")->{json}{user}, $_, "$_ is told who that is" for qw(alice bob);
 my ($of_alice, $of_both, $of_bob) = ($id{alice}{$hers}, $id{alice}{$both}, $id{bob}{$both});
 wait_until {
     my @left = grep { get_as('alice', "$at/project/builds/$_")->{json}{state} ne 'succeeded' }
