@@ -5,6 +5,13 @@ import { hasWord, language, t } from './i18n.mjs';
 
 const OF_PAGE = { Accept: 'application/json, application/problem+json' };
 
+// A server that stands still, or a network that loses what is sent, says
+// nothing. But the browser may be asking for a password meanwhile.
+const ANSWER_MS = 120000;
+
+// It took too long; there were too many.
+const PASSING = new Set([408, 429]);
+
 /** A refusal: its message is for people; status 0: no answer at all. */
 export class Problem extends Error {
   constructor(status, message, retryAfter = null) {
@@ -15,7 +22,7 @@ export class Problem extends Error {
 
   /** Would the same request fail again, whenever it is made? */
   get isHopeless() {
-    return this.status >= 400 && this.status < 500 && this.status !== 429;
+    return this.status >= 400 && this.status < 500 && !PASSING.has(this.status);
   }
 }
 
@@ -37,7 +44,10 @@ export function getBuild(id) {
   return request(`/api/project/builds/${id}`);
 }
 
-/** @return { builds: newest first, next: for before, or null, incomplete } */
+/**
+ * @return { builds: newest first, next: for before, or null,
+ *           after: where a stream goes on, or null, incomplete }
+ */
 export function getBuilds(query) {
   return request(`/api/project/builds?${new URLSearchParams(query)}`);
 }
@@ -51,26 +61,56 @@ export function getWindow(id, range) {
 
 /**
  * @return { projects: array of {"path", "title", "last", "average"},
- *           streamOrigin: where streams are better taken from, or null }
+ *           streamOrigin: where streams are better taken from, or null,
+ *           user: who this is to the server, or null }
  */
 export function getProjects() {
   return request('/api/project/projects');
 }
 
-async function request(url, options = {}) {
-  let response;
+/**
+ * What the server says to a stream, which EventSource does not tell: rejects
+ * with the Problem. @return 200, or 204: all was sent
+ */
+export async function askStream(url, credentials) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), ANSWER_MS);
   try {
-    response = await fetch(url, { cache: 'no-store', ...options, headers: OF_PAGE });
-  } catch {
-    throw new Problem(0, t('problem.0'));
+    const headers = { Accept: 'text/event-stream' };
+    const response = await answered(url, { headers, credentials, signal: stop.signal });
+    if (response.status === 200
+      && !/^text\/event-stream\b/.test(response.headers.get('Content-Type'))) throw unreadable(response);
+    return response.status;
+  } finally {
+    clearTimeout(timer);
+    stop.abort(); // what would follow
   }
-  if (!response.ok) throw await refusal(response);
+}
+
+async function request(url, options = {}) {
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  const response = await answered(url, { signal, ...options, headers: OF_PAGE });
   try {
     return await response.json();
   } catch {
-    throw new Problem(response.status, t('problem.unreadable'));
+    throw signal.aborted ? new Problem(0, t('problem.0')) : unreadable(response);
   }
 }
+
+async function answered(url, options) {
+  let response;
+  try {
+    // Nothing here leads elsewhere, but to where one signs in.
+    response = await fetch(url, { cache: 'no-store', redirect: 'manual', ...options });
+  } catch {
+    throw new Problem(0, t('problem.0'));
+  }
+  if (response.type === 'opaqueredirect') throw new Problem(401, t('problem.401'));
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+const unreadable = ({ status }) => new Problem(status, t('problem.unreadable'));
 
 async function refusal(response) {
   const { status } = response;

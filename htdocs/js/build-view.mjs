@@ -23,8 +23,6 @@ import { answer, entitle, milestone } from './telling.mjs';
 import { Truth } from './truth.mjs';
 
 const TICK_MS = 1000;
-// No event says that a build moved up in the queue.
-const QUEUE_TICKS = 5;
 
 export class BuildView {
   #element = byId('build-view');
@@ -77,12 +75,7 @@ export class BuildView {
     byId('raw').href = `/api/project/builds/${id}/log`;
     this.#actions();
     this.#following = new Following();
-    let ticks = 0;
-    this.#tick = setInterval(() => {
-      this.#head.tick();
-      ticks += 1;
-      if (ticks % QUEUE_TICKS === 0 && this.#record?.state === 'queued') this.#look();
-    }, TICK_MS);
+    this.#tick = setInterval(() => this.#head.tick(), TICK_MS);
     this.#place = place;
     this.#load();
     loadProjects().catch(() => {}).then(() => this.#head.tick());
@@ -204,27 +197,7 @@ export class BuildView {
       },
       gap: (data) => this.#pane.gap(data),
       time: setClock,
-      why: (stream) => this.#why(stream, turn),
-    }, after ?? '');
-  }
-
-  async #look() {
-    const turn = this.#turn;
-    const record = await getBuild(this.#id).catch(() => null);
-    // The stream says the rest.
-    if (turn === this.#turn && record?.state === 'queued' && this.#record.state === 'queued') {
-      this.#take(record);
-    }
-  }
-
-  // Refused: rejects if the record is refused, too. 204: all was sent.
-  async #why(stream, turn) {
-    const record = await getBuild(this.#id);
-    const sentAll = isFinal(record) && await stream.status() === 204;
-    if (turn !== this.#turn) return true;
-    this.#take(record);
-    if (sentAll) this.#truth.check(record);
-    return sentAll;
+    }, { after: after ?? '' });
   }
 
   #take(record) {

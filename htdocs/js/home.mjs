@@ -2,7 +2,7 @@
 // Home: the projects, what runs and waits, what ended. Asked for once, then
 // kept up to date by the `build` events of the stream of all builds.
 
-import { getBuilds, getProjects } from './api.mjs';
+import { getBuilds } from './api.mjs';
 import { isFinal, outcome } from './build-words.mjs';
 import { setClock } from './clock.mjs';
 import { byId } from './dom.mjs';
@@ -67,7 +67,6 @@ export class Home {
       end: (record) => this.#take(record),
       gap: () => this.#reload(),
       time: setClock,
-      why: async () => { await getProjects(); },
     });
     this.#reload();
     let ticks = 0;

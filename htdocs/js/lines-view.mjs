@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The lines of all builds, from now on.
 
-import { getProjects } from './api.mjs';
 import { isFinal, outcome } from './build-words.mjs';
 import { setClock } from './clock.mjs';
 import { byId } from './dom.mjs';
@@ -29,7 +28,6 @@ export class LinesView {
       end: (record) => this.#take(record),
       gap: (data) => this.#pane.gap(data),
       time: setClock,
-      why: async () => { await getProjects(); },
     });
     loadProjects().catch(() => {}); // where streams are better taken from
   }

@@ -17,8 +17,10 @@
 //   alone                                 no worker
 //
 // States told: connecting, live, catching { lines }, reconnecting { at },
-// busy { at }, ended, closed { status }.
+// busy { at }, ended, closed { problem }: why it was refused; null: it is not,
+// any more.
 
+import { askStream, getBuild } from './api.mjs';
 import { isLater } from './event-id.mjs';
 import { canShare, Link } from './stream-link.mjs';
 import { Source, streamUrl } from './stream-source.mjs';
@@ -113,21 +115,6 @@ export class LogStream {
   end() {
     this.#drop();
     this.#enter('ended');
-  }
-
-  /** What the server would answer now, which EventSource does not tell. 204: all was sent. */
-  async status() {
-    const stop = new AbortController();
-    try {
-      const headers = { Accept: 'text/event-stream' };
-      const credentials = this.#origin === '' ? 'same-origin' : 'include';
-      const url = streamUrl(this.#where(), this.#lastId);
-      return (await fetch(url, { headers, credentials, signal: stop.signal })).status;
-    } catch {
-      return 0;
-    } finally {
-      stop.abort();
-    }
   }
 
   #where() {
@@ -410,14 +397,19 @@ export class LogStream {
     this.#drop();
     this.#mode = 'asking';
     const asked = this.#asked = {};
-    const isOver = () => this.#mode !== 'asking' || asked !== this.#asked;
-    const status = await this.status();
-    if (isOver()) return;
-    const record = status === 204 && this.#build !== null ? await finalRecord(this.#build) : null;
-    if (isOver()) return;
+    let record = null;
+    let problem = null;
+    try {
+      const credentials = this.#origin === '' ? 'same-origin' : 'include';
+      const status = await askStream(streamUrl(this.#where(), this.#lastId), credentials);
+      if (status === 204 && this.#build !== null) record = await getBuild(this.#build);
+    } catch (refused) {
+      problem = refused;
+    }
+    if (this.#mode !== 'asking' || asked !== this.#asked) return;
     this.#mode = '';
     if (record === null) {
-      this.#enter('closed', { status });
+      this.#enter('closed', { problem });
       return;
     }
     this.end();
@@ -473,15 +465,6 @@ export class LogStream {
     this.#leave();
     this.#mode = 'asleep';
     this.#enter('reconnecting', { at: 0 });
-  }
-}
-
-async function finalRecord(build) {
-  try {
-    const response = await fetch(`/api/project/builds/${build}`, { headers: { Accept: 'application/json' } });
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null;
   }
 }
 

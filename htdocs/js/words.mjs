@@ -162,7 +162,7 @@ export const en = {
 
   'problem.0': 'The server cannot be reached: check the connection, and whether the server runs.',
   'problem.400': 'The server did not understand this.',
-  'problem.401': 'You are not signed in.',
+  'problem.401': 'You are not signed in, or no longer: load the page again.',
   'problem.403': 'This is not permitted.',
   'problem.404': 'It is not there, or not for you.',
   'problem.409': 'It is over already.',
@@ -173,6 +173,7 @@ export const en = {
   'problem.wait': 'Try again in {s} s.',
   'problem.unreadable': 'The answer of the server cannot be read: something between this page and the module answers in its place.',
   'problem.silent': 'The server closed the stream and did not say why.',
+  'problem.waiting': 'The server has not answered yet.',
   'problem.retrying': 'The page tries again by itself.',
 
   'dialog.close': 'Close',
@@ -352,7 +353,7 @@ export const zh = {
 
   'problem.0': '无法连接服务器：请检查网络以及服务器是否在运行。',
   'problem.400': '服务器不理解此请求。',
-  'problem.401': '尚未登录。',
+  'problem.401': '尚未登录，或登录已失效：请重新加载页面。',
   'problem.403': '没有权限。',
   'problem.404': '不存在，或者您无权查看。',
   'problem.409': '构建已经结束。',
@@ -363,6 +364,7 @@ export const zh = {
   'problem.wait': '请 {s} 秒后再试。',
   'problem.unreadable': '无法解析服务器的回答：可能是中间的代理等程序代为应答。',
   'problem.silent': '服务器关闭了数据流，没有说明原因。',
+  'problem.waiting': '服务器尚未回应。',
   'problem.retrying': '本页会自动重试。',
 
   'dialog.close': '关闭',
