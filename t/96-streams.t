@@ -38,6 +38,8 @@ sub run_with
     });
 }
 
+run_page_test('stream-hub.mjs', seconds => 90);
+
 my $s = server('');
 my @puppets = map { BuildLog::Puppet->new("streams-$_", server => $s) } 1 .. 8;
 my $p = $puppets[0];

@@ -279,6 +279,8 @@ export class Hub {
       this.#join(member, message.at);
     } else if (message.do === 'merged') {
       member.ticketAt = 0;
+      // It was too slow again, and has no connection to go on with.
+      if (member.feed === null) this.#wait(member);
       this.#share();
     } else if (message.do === 'took') {
       member.unread -= message.chars;
@@ -300,7 +302,9 @@ export class Hub {
   /** It is on its own, near the end of what there is. */
   #join(member, at) {
     const feed = this.#feeds.get(member.key);
-    if (member.feed !== null) return;
+    // Without a ticket it was told to give its connection back meanwhile: what
+    // is between here and the feed's place would be missing.
+    if (member.feed !== null || member.ticketAt === 0) return;
     if (feed?.find(at) === 'ahead') member.say('later');
     else this.#admit(member, at);
     this.#share();
