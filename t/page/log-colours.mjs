@@ -116,4 +116,12 @@ await run(async ({ page, ok, is }) => {
     }).map((one) => one.outerHTML.slice(0, 80)));
     is(beyond.join('\n'), '', 'and no tool is beyond the edge');
   }
+  for (const say of ['log.find', 'log.tooslow']) {
+    await page.evaluate((key) => import('/js/log/words.mjs').then(({ en }) => {
+      document.querySelector('.said').textContent = en[key];
+    }), say);
+    await drawn(page);
+    is(await page.$eval('.said', (one) => Math.max(one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight)), 0,
+      `${say} can be read as a whole`);
+  }
 }, { viewport: { width: 1280, height: 800 } });

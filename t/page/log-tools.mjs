@@ -3,7 +3,7 @@
 // problems, keys, and the proof that all was received
 import assert from 'node:assert/strict';
 
-import { note, ok, run } from './lib.mjs';
+import { allowErrors, note, ok, run } from './lib.mjs';
 import { WAIT_MS, drawn, feed, inSight, isFollowing, openLab, openLog, scrollTo, texts } from './log-lib.mjs';
 
 const line = (text, more = {}) => ({ text, ...more });
@@ -11,6 +11,9 @@ const lines = (count, make = (n) => `line ${n}`) => Array.from({ length: count }
   (_, i) => line(make(i + 1)));
 const START = Date.parse('2026-11-22T10:00:00Z');
 const at = (ms, text, more = {}) => ({ ms: START + ms, text, ...more });
+
+// Not to be had, on purpose.
+allowErrors(/search-worker/);
 
 await run(async ({ page }) => {
   await openLab(page);
@@ -158,10 +161,12 @@ await run(async ({ page }) => {
     assert.match(await page.textContent('.count'), /searched/);
     await has(() => /^Stopped/.test(document.querySelector('.count').textContent));
     assert.equal(await page.getAttribute('.finder input', 'aria-invalid'), 'true');
+    assert.match(await page.textContent('.said'), /^Stopped/);
     await feed(page, lines(5));
     await seen(22);
     await page.fill('.finder input', '^a+$');
     await count('1 line');
+    assert.equal(await page.textContent('.said'), '');
     assert.equal(await page.getAttribute('.finder input', 'aria-invalid'), 'false');
     await page.fill('.finder input', '(a+)+$');
     await page.fill('.finder input', '^a+!?$');
@@ -173,6 +178,20 @@ await run(async ({ page }) => {
       return [...CSS.highlights.get('log-hit')].map((range) => String(range).length).sort((a, b) => a - b);
     }), [1, 3, 61]);
     await page.click('[aria-label="Regular expression"]');
+  });
+
+  await test('search: where there is no worker it is said, and words are found all the same', async () => {
+    await openLog(page, lines(10));
+    await page.route('**/search-worker.mjs', (route) => route.fulfill({ status: 404 }));
+    await page.click('[aria-label="Regular expression"]');
+    await page.fill('.finder input', 'line \\d');
+    await has(() => /^Not all could be searched/.test(document.querySelector('.count').textContent));
+    await page.unroute('**/search-worker.mjs');
+    await page.press('.finder input', 'Enter');
+    await count('10 lines');
+    await page.click('[aria-label="Regular expression"]');
+    await page.fill('.finder input', 'line 1');
+    await count('2 lines');
   });
 
   await test('search: what cannot be loaded is asked for again by Enter', async () => {

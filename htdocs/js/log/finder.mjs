@@ -13,6 +13,7 @@ export class Finder {
   #going;
   #search;
   #painting = false;
+  #hasComplained = false;
 
   constructor({ t, toolbar, view, model, going }) {
     this.#t = t;
@@ -26,6 +27,8 @@ export class Finder {
   start() {
     const { query } = this.#toolbar;
     this.#search.clear();
+    if (this.#hasComplained) this.#toolbar.say('');
+    this.#hasComplained = false;
     this.paintLater();
     if (query === null) {
       this.#toolbar.counted('');
@@ -83,7 +86,13 @@ export class Finder {
     const text = this.#countText();
     const { failure, progress } = this.#search;
     this.#toolbar.counted(text, failure !== null);
-    if (failure !== null || progress === 1) this.#toolbar.announceLater(text);
+    // There is more room for it below.
+    if (failure !== null) {
+      this.#toolbar.say(text);
+      this.#hasComplained = true;
+    } else if (progress === 1) {
+      this.#toolbar.announceLater(text);
+    }
     this.paintLater();
   }
 
