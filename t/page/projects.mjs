@@ -99,6 +99,27 @@ await run(async ({ context }) => {
     assert.equal(await row.locator('.error').count(), 0, 'what is past is not said');
   });
 
+  await test('a button asks once, and others are not dumb meanwhile', async () => {
+    const page = await open(MANY_URL);
+    await page.click('.all-projects');
+    const asked = [];
+    let answer;
+    const held = new Promise((resolve) => { answer = resolve; });
+    await page.route('**/api/project/build', async (route) => {
+      asked.push(new URLSearchParams(route.request().postData()).get('projectPath').match(/\d+$/)[0]);
+      if (asked.length === 1) await held;
+      await route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"title":"Busy"}' });
+    });
+    const buttons = ['service-120', 'service-121'].map((name) => rowOf(page, join(MANY, name)).locator('button'));
+    await buttons[0].dblclick();
+    assert.equal(await buttons[0].getAttribute('aria-disabled'), 'true');
+    await buttons[1].click();
+    await rowOf(page, join(MANY, 'service-121')).locator('.error').waitFor();
+    assert.deepEqual(asked, ['120', '121']);
+    answer();
+    await rowOf(page, join(MANY, 'service-120')).locator('.error').waitFor();
+  });
+
   await test('a project that is gone is not listed, but its builds are', async () => {
     const start = await open(MANY_URL);
     await rowOf(start, join(MANY, 'gone')).locator('button').click();
