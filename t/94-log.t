@@ -9,6 +9,7 @@ use Test::More;
 use BuildLog::Test;
 
 run_page_test('log-rows.mjs',    seconds => 180);
+run_page_test('log-random.mjs',  seconds => 240);
 run_page_test('log-tools.mjs',   seconds => 240);
 run_page_test('log-follow.mjs',  seconds => 240);
 run_page_test('log-colours.mjs', seconds => 120);
