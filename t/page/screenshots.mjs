@@ -10,6 +10,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { allowErrors, base, ok, run } from './lib.mjs';
+import { small } from './picture.mjs';
 
 const { EMPTY_URL, SHOW, SHOTS, LOOK } = process.env;
 const SIZES = { wide: [1440, 900], middle: [768, 1024], phone: [360, 740] };
@@ -36,7 +37,14 @@ async function ended(id) {
   }
 }
 
-await run(async ({ page }) => {
+// Where the projects of a real server might be.
+function settle(from) {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(from, '/srv/projects');
+}
+
+await run(async ({ page, context }) => {
+  const blank = await context.newPage();
   const ids = {};
   for (const name of ['shop', 'handbook', 'rates', 'shop', 'crawler', 'shop', 'handbook', 'rates', 'shop']) {
     ids[name] = (await start(name)).id;
@@ -63,7 +71,8 @@ await run(async ({ page }) => {
     await page.goto(url);
     await page.waitForSelector(ready);
     await page.waitForTimeout(700);
-    await page.screenshot({ path: join(SHOTS, `${file}.png`) });
+    await page.evaluate(settle, SHOW);
+    await writeFile(join(SHOTS, `${file}.png`), await small(await page.screenshot(), blank));
     ok(true, file);
   };
   const view = {
@@ -95,5 +104,7 @@ await run(async ({ page }) => {
   await shoot('home-light', 'picture', 'light', ...view.home);
   await shoot('build-live-dark', 'picture', 'dark', ...view.live);
   await shoot('build-failed-light', 'picture', 'light', ...view.failed);
+  await shoot('build-large-dark', 'picture', 'dark', ...view.large);
   await shoot('build-phone-dark', 'phone', 'dark', ...view.done);
+  await shoot('home-empty-light', 'picture', 'light', ...view.empty);
 });
