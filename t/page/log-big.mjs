@@ -86,6 +86,42 @@ await run(async ({ page, context, ok, is, until }) => {
   note(`heap: ${(empty / MB).toFixed(1)} MB before, ${(full / MB).toFixed(1)} MB after`);
   ok(full < 300 * MB, 'the heap is below 300 MB');
 
+  // ---- most of it is folded away -----------------------------------------
+
+  // Each part is longer than a window that is asked for.
+  const part = 5000;
+  await page.evaluate(async ([lines, length]) => {
+    const make = (n) => ({
+      text: { 1: `::group::Part ${Math.ceil(n / length)}`, 0: '::endgroup::' }[n % length] ?? `step ${n}`,
+    });
+    lab.make({ records: { count: lines, make }, delayMs: 20 });
+    await lab.open(lines);
+  }, [LARGE, part]);
+  for (const share of [0.7, 0.2, 0.45]) {
+    await page.evaluate((to) => {
+      const all = document.querySelector('.log-rows');
+      all.scrollTop = all.scrollHeight * to;
+    }, share);
+    await until(async () => Math.abs((await inSight(page))[0] / LARGE - share) < 0.02, WAIT_MS,
+      `dragged to ${share * 100} % of what is not known to be folded`);
+  }
+  await page.fill('.finder input', 'no such line');
+  await until(async () => (await page.textContent('.count')) === 'No match', 60000, 'now all of it is known');
+  await page.fill('.finder input', '');
+  await page.evaluate((n) => lab.pane.goTo({ first: n }), LARGE / 2 + 77);
+  await until(async () => (await inSight(page)).includes(LARGE / 2 + 77), WAIT_MS, 'a line of one part is shown');
+  const least = part * 20;
+  const height = await page.$eval('.log-rows', (all) => all.scrollHeight);
+  ok(height >= least && height < least * 1.2, `there is no room for the others: ${height} px`);
+  for (const share of [0, 1, 0.3]) {
+    await page.evaluate((to) => {
+      const all = document.querySelector('.log-rows');
+      all.scrollTop = all.scrollHeight * to;
+    }, share);
+    await until(async () => (await inSight(page)).length > 10, WAIT_MS,
+      `dragged to ${share * 100} %: there are rows`);
+  }
+
   // ---- a flood ---------------------------------------------------------
 
   await open(0, 0);
@@ -110,6 +146,24 @@ await run(async ({ page, context, ok, is, until }) => {
   await page.click('.log-newest');
   await until(isLast(140000), WAIT_MS, 'and leads to them');
   ok(await isFollowing(page), 'they are followed again');
+
+  // So long that a line has less room than its height.
+  await open(2 * LARGE, 0);
+  await page.evaluate(() => {
+    const rows = document.querySelector('.log-rows');
+    rows.scrollTop = rows.scrollHeight / 2;
+  });
+  await until(async () => Math.abs((await inSight(page))[0] / LARGE - 1) < 0.02, WAIT_MS, 'in the middle of a long one');
+  const topRow = () => page.evaluate(() => {
+    const { top } = document.querySelector('.log-rows').getBoundingClientRect();
+    const node = [...document.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
+    return `${node?.row.n} at ${Math.round(node?.getBoundingClientRect().top - top)}`;
+  });
+  await drawn(page);
+  const still = await topRow();
+  await page.evaluate(() => lab.burst(60000, 40000, (n) => lab.line(400000 + n + 1)));
+  await until(async () => /^60000 new/.test(await page.textContent('.log-newest')), WAIT_MS, 'it grows');
+  is(await topRow(), still, 'and what is read does not move');
 
   await open(0, 0);
   await page.evaluate(async () => {

@@ -54,7 +54,7 @@ function stored(records) {
       range: (first, end) => {
         const length = Math.max(0, Math.min(end, records.count + 1) - first);
         return Array.from({ length }, (_, i) => ({
-          line: first + i, ...whole(records.make(first + i), first + i),
+          line: first + i, ...whole(records.make(first + i), first + i - 1),
         }));
       },
     };

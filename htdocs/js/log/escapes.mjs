@@ -55,6 +55,8 @@ export function parts(text) {
 /** The colours that hold behind a text which began with these. */
 export function coloursAfter(before, text) {
   if (!text.includes(ESC) && !text.includes('\x9b')) return before;
+  // As most lines end.
+  if (text.endsWith(`${ESC}[0m`) || text.endsWith(`${ESC}[m`)) return '';
   let state = before;
   for (const [sequence] of text.matchAll(SEQUENCE)) {
     const sgr = SGR.exec(sequence);

@@ -17,6 +17,7 @@ export class Folds {
   #byKey = new Map();
   #chosen = new Map(); // key -> folded: what the reader wants
   #all = null; // folded or not, when the reader wants it of all
+  #ranges = null; // of what is hidden; null: to be made anew
   #seen = () => true;
 
   /** @param seen  chunk -> were its marks looked at? */
@@ -37,13 +38,14 @@ export class Folds {
       if (marks.some((mark) => mark.i === i)) continue;
       marks.push({ k, i, n: row.n, ms: row.ms, step: row.step, ...row.mark, isLive });
       this.#count += 1;
-      this.#folds = null;
+      this.forget();
     }
   }
 
   /** More was seen: whether the ends of folds are known may be different. */
   forget() {
     this.#folds = null;
+    this.#ranges = null;
   }
 
   get list() {
@@ -69,11 +71,13 @@ export class Folds {
 
   set(fold, folded) {
     this.#chosen.set(fold.key, folded);
+    this.#ranges = null;
   }
 
   setAll(folded) {
     this.#chosen.clear();
     this.#all = folded;
+    this.#ranges = null;
   }
 
   /** What is folded away of a chunk: [{ from, to }], indexes of rows; to is behind. */
@@ -93,7 +97,49 @@ export class Folds {
 
   /** Is all of this chunk folded away? */
   hides(k) {
-    return this.hidden(k).some(({ from, to }) => from === 0 && to === Infinity);
+    return k < (this.#rangeOf(k)?.to ?? 0);
+  }
+
+  /** How many lines before this one are folded away. */
+  hiddenBefore(n) {
+    const range = lastOf(this.#hiddenRanges(), ({ first }) => first < n);
+    return range === undefined ? 0 : range.before + Math.min(n, range.end) - range.first;
+  }
+
+  /** The line that has so many before it which are not folded away. */
+  shown(count) {
+    const range = lastOf(this.#hiddenRanges(), ({ first, before }) => first - before <= count + 1);
+    return count + 1 + (range === undefined ? 0 : range.before + range.end - range.first);
+  }
+
+  /** The chunk with the row under which this one is folded away. */
+  headOf(k) {
+    return this.hides(k) ? this.#rangeOf(k).k : k;
+  }
+
+  #rangeOf(k) {
+    return lastOf(this.#hiddenRanges(), (range) => range.k < k);
+  }
+
+  // What is folded away: behind a row of chunk k up to one of chunk to, lines
+  // first .. end - 1, and how many lines are before them.
+  #hiddenRanges() {
+    if (this.#ranges !== null) return this.#ranges;
+    const ranges = [];
+    for (const fold of this.list) {
+      if (!this.isFolded(fold)) continue;
+      const [first, end, to] = [fold.n + 1, fold.end?.n ?? Infinity, fold.end?.k ?? Infinity];
+      const last = ranges.at(-1);
+      if (last !== undefined && first < last.end) {
+        last.end = Math.max(last.end, end);
+        last.to = Math.max(last.to, to);
+      } else {
+        const before = last === undefined ? 0 : last.before + last.end - last.first;
+        ranges.push({ k: fold.k, to, first, end, before });
+      }
+    }
+    this.#ranges = ranges;
+    return ranges;
   }
 
   /** Unfold what hides a row. @return was there something? */
@@ -113,7 +159,7 @@ export class Folds {
     let before = -1;
     const close = (count, mark) => {
       for (const fold of open.splice(open.length - count)) {
-        fold.end = mark === null ? null : { k: mark.k, i: mark.i };
+        fold.end = mark === null ? null : { k: mark.k, i: mark.i, n: mark.n };
         fold.endMs = mark === null ? null : mark.ms;
       }
     };
@@ -155,6 +201,17 @@ export class Folds {
     for (let k = from; k <= to; k += 1) if (!this.#seen(k)) return false;
     return true;
   }
+}
+
+// The last one for which something holds that holds for all before it.
+function lastOf(list, holds) {
+  let [from, to] = [0, list.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (holds(list[middle])) from = middle + 1;
+    else to = middle;
+  }
+  return list[from - 1];
 }
 
 function reopen(fold) {

@@ -281,9 +281,13 @@ export class View {
       chunks.trim('above', ROWS_MAX);
     }
     this.#newHeads();
-    this.#room();
-    if (this.#sticks) this.#toBottom();
-    else if (!this.#following) this.#on.follow(false);
+    const grew = this.#room();
+    if (this.#sticks) {
+      this.#toBottom();
+    } else if (!this.#following) {
+      if (grew !== 0) this.#setTop(this.#scroller.scrollTop + grew); // V4
+      this.#on.follow(false);
+    }
     this.#on.drawn();
     // After the last frame of a flood there is one more, which is none.
     if (this.#isFlood) this.grown();
@@ -315,17 +319,21 @@ export class View {
     this.heads();
   }
 
-  // Room for what is not there.
+  // Room for what is not there and would be seen. @return by how much that
+  // above has grown
   #room() {
-    if (this.#model.isAll) return;
+    if (this.#model.isAll) return 0;
+    const { next, folds } = this.#model;
     const px = this.#pxPerLine();
-    const behind = this.#model.next - 1 - (this.#chunks.hi + 1) * CHUNK;
-    setHeight(this.#above, this.#chunks.lo * CHUNK * px);
-    setHeight(this.#below, Math.max(0, behind) * px);
+    const shown = (from, to) => to - from - folds.hiddenBefore(to) + folds.hiddenBefore(from);
+    const behind = (this.#chunks.hi + 1) * CHUNK + 1;
+    setHeight(this.#below, behind < next ? shown(behind, next) * px : 0);
+    return setHeight(this.#above, shown(1, this.#chunks.lo * CHUNK + 1) * px);
   }
 
   #pxPerLine() {
-    return Math.min(this.#lineHeight, ROOM_MAX_PX / Math.max(1, this.#model.next));
+    const { next, folds } = this.#model;
+    return Math.min(this.#lineHeight, ROOM_MAX_PX / Math.max(1, next - folds.hiddenBefore(next)));
   }
 
   // ---- filling in ------------------------------------------------------
@@ -423,20 +431,21 @@ export class View {
     return this.#chunks.lo <= this.#model.first && this.#chunks.hi >= this.#model.last;
   }
 
-  /** Make chunk k an element, with its neighbours. */
+  /** Make chunk k an element, with its neighbours. @return is it still wanted? */
   async #beginAround(k) {
-    if (this.#chunks.has(k)) return;
+    if (this.#chunks.has(k)) return true;
     this.#turn += 1;
     const turn = this.#turn;
     const { first, last } = this.#model;
     const wanted = [k - 1, k, k + 1].filter((one) => one >= first && one <= last);
     const found = await this.#loaded(wanted);
-    if (turn !== this.#turn) return;
+    if (turn !== this.#turn) return false;
     this.#chunks.empty(wanted[0]);
     wanted.forEach((one, i) => this.#chunks.mount(one, found[i]));
     this.#newHeads();
     this.#room();
     this.#on.drawn();
+    return true;
   }
 
   // ---- scrolling -------------------------------------------------------
@@ -492,29 +501,39 @@ export class View {
   // Somebody went into the room: make the lines that belong there.
   async #settleHere() {
     if (this.#model === null || !this.#isLost()) return;
-    const line = this.#lineAt(this.#scroller.scrollTop);
-    const { first, last } = this.#model;
-    const k = Math.max(first, Math.min(Math.floor(line / CHUNK), last));
+    const place = this.#placeAt(this.#scroller.scrollTop);
     try {
-      await this.#beginAround(k);
+      // When the lines are there they may turn out to be folded away: then it
+      // is shown under what.
+      while (await this.#beginAround(place.k) && this.#chunks.elementOf(place.k) === undefined) {
+        const head = this.#model.folds.headOf(place.k);
+        if (head === place.k) break;
+        place.k = head;
+        place.share = 1;
+      }
     } catch (error) {
       this.#on.failed(error, () => this.#settleHere());
       return;
     }
-    const node = this.#chunks.elementOf(k);
+    const node = this.#chunks.elementOf(place.k);
     if (node !== undefined) {
-      const within = Math.min((line - k * CHUNK) * this.#lineHeight, node.offsetHeight);
+      const within = Math.min(place.share * CHUNK * this.#lineHeight, node.offsetHeight - this.#lineHeight);
       this.#setTop(node.offsetTop + Math.max(0, within));
     }
     this.#fill();
   }
 
-  // About which line would be at this height of the room.
-  #lineAt(top) {
-    const px = this.#pxPerLine();
+  // Which chunk would be at this height of the room, and which part of it.
+  #placeAt(top) {
+    const { first, last, folds } = this.#model;
     const { offsetTop, offsetHeight } = this.#element;
-    if (top < offsetTop) return top / px;
-    return (this.#chunks.hi + 1) * CHUNK + (top - offsetTop - offsetHeight) / px;
+    const px = this.#pxPerLine();
+    const behind = (this.#chunks.hi + 1) * CHUNK;
+    const count = top < offsetTop ? top / px
+      : behind - folds.hiddenBefore(behind + 1) + (top - offsetTop - offsetHeight) / px;
+    const at = (folds.shown(Math.floor(count)) - 1) / CHUNK;
+    const k = Math.max(first, Math.min(Math.floor(at), last));
+    return { k, share: Math.max(0, Math.min(at - k, 1)) };
   }
 
   #follow(on) {
@@ -544,7 +563,15 @@ export class View {
   }
 }
 
+// As they were set: the style itself gives six digits of a large number.
+const heights = new WeakMap();
+
+// @return by how much it has grown
 function setHeight(node, px) {
-  const height = `${Math.round(px)}px`;
-  if (node.style.height !== height) node.style.height = height;
+  const before = heights.get(node);
+  const now = Math.round(px);
+  if (now === before) return 0;
+  heights.set(node, now);
+  node.style.height = `${now}px`;
+  return now - (before ?? 0);
 }
