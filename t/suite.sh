@@ -125,7 +125,7 @@ rc=0
 # nothing.
 (cd "$stage" && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
     PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 SMALL_DISK="$disk" NO_SMALL_DISK="$no_disk" \
-    ${SHOTS:+"SHOTS=$SHOTS"} ${LOOK:+"LOOK=$LOOK"} ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
+    ${SHOTS:+"SHOTS=$SHOTS"} ${LOOK:+"LOOK=$LOOK"} ${ONLY:+"ONLY=$ONLY"} ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
     perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
     -port "$port" "$@") || rc=$?

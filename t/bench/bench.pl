@@ -9,7 +9,8 @@
 # ended by its pid, also on Ctrl-C.
 #
 # REPS   runs of each load; the table has medians (1)
-# LOADS  idle tls fanout burst one stalled reconnect; slow, many: only by name
+# LOADS  idle tls fanout burst one stalled reconnect page; slow, many: only by
+#        name. page is none of these: it is page.sh, the last one
 # PEERS  module floor nchan
 # MODULE and APXS come from the Makefile. NCHAN is nchan's .so, if elsewhere.
 use strict;
@@ -33,7 +34,9 @@ my $top = abs_path(dirname(abs_path($0)) . '/../..');
 my $apxs = $ENV{APXS} || 'apxs';
 my $reps = $ENV{REPS} || 1;
 my @loads = split ' ',
-    $ENV{LOADS} || 'idle tls fanout burst one stalled reconnect';
+    $ENV{LOADS} || 'idle tls fanout burst one stalled reconnect page';
+my $page = grep { $_ eq 'page' } @loads;
+@loads = grep { $_ ne 'page' } @loads;
 my @peers = split ' ', $ENV{PEERS} || 'module floor nchan';
 $ENV{PATH} .= ':/usr/sbin:/sbin';
 
@@ -731,8 +734,13 @@ for my $name (@loads) {
         run_load($name, $viewers);
     }
 }
-print_table();
+print_table() if @table;
 if ($harmed) {
     print STDERR "bench: the module's viewers did not get what they should\n";
     exit 1;
+}
+if ($page) {
+    $| = 1;
+    print "\n" if @table;
+    exit(system("$top/t/bench/page.sh") == 0 ? 0 : 1);
 }
