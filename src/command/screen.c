@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * screen.c - what is shown
+ */
+#include "screen.h"
+
+/* libc */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ESC '\x1b'
+#define BEL '\x07'
+#define ERASE_LINE "\r\x1b[K"
+#define COLOURS_OFF "\x1b[0m"
+
+static int quiet;
+static int colours;
+static int is_terminal; /* stderr */
+static int in_progress; /* a line that is to be replaced stands there */
+
+/* ---- what may pass -------------------------------------------------- */
+
+static size_t pass_sequence(char *out, screen_filter_t *f, char last)
+{
+    if (last != 'm' || f->too_long)
+        return 0;
+    memcpy(out, f->sequence, f->sequence_len);
+    out[f->sequence_len] = last;
+    return f->sequence_len + 1;
+}
+
+static void begin_sequence(screen_filter_t *f, char introducer)
+{
+    f->state = introducer == '[' ? SCREEN_CONTROL : SCREEN_STRING;
+    f->sequence[0] = ESC;
+    f->sequence[1] = '[';
+    f->sequence_len = 2;
+    f->too_long = 0;
+}
+
+static size_t take_control(char *out, screen_filter_t *f, char c)
+{
+    if (c >= 0x20 && c <= 0x3f) {
+        if (f->sequence_len + 1 < sizeof(f->sequence))
+            f->sequence[f->sequence_len++] = c;
+        else
+            f->too_long = 1;
+        return 0;
+    }
+    f->state = c == ESC ? SCREEN_ESCAPE : SCREEN_TEXT;
+    return c >= 0x40 && c <= 0x7e ? pass_sequence(out, f, c) : 0;
+}
+
+static size_t take_text(char *out, screen_filter_t *f, char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    if (c == ESC)
+        f->state = SCREEN_ESCAPE;
+    else if (byte == 0xc2)
+        f->state = SCREEN_C2;
+    else if (byte >= 0x20 ? byte != 0x7f : c == '\n' || c == '\t') {
+        *out = c;
+        return 1;
+    }
+    return 0;
+}
+
+/* U+0080 to U+009F are control characters, some of them introducers. */
+static size_t take_c2(char *out, screen_filter_t *f, char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    f->state = SCREEN_TEXT;
+    if (byte == 0x9b || byte == 0x9d || byte == 0x90 || byte == 0x98 ||
+        byte == 0x9e || byte == 0x9f)
+        begin_sequence(f, byte == 0x9b ? '[' : ']');
+    else if (byte >= 0xa0 && byte < 0xc0) {
+        out[0] = '\xc2';
+        out[1] = c;
+        return 2;
+    }
+    return 0;
+}
+
+static void take_escape(screen_filter_t *f, char c)
+{
+    if (c == '[' || (c != '\0' && strchr("]P^_X", c) != NULL))
+        begin_sequence(f, c);
+    else if (c != ESC && !(c >= 0x20 && c <= 0x2f)) /* not: ESC ( B */
+        f->state = SCREEN_TEXT;
+}
+
+/* A line's end ends what would swallow the rest of the log. */
+static size_t take(char *out, screen_filter_t *f, char c)
+{
+    if (c == '\n')
+        f->state = SCREEN_TEXT;
+    switch (f->state) {
+    case SCREEN_ESCAPE:
+        take_escape(f, c);
+        return 0;
+    case SCREEN_CONTROL:
+        return take_control(out, f, c);
+    case SCREEN_STRING:
+        if (c == BEL)
+            f->state = SCREEN_TEXT;
+        else if (c == ESC)
+            f->state = SCREEN_STRING_ESCAPE;
+        return 0;
+    case SCREEN_STRING_ESCAPE:
+        f->state = SCREEN_STRING;
+        if (c == '\\')
+            f->state = SCREEN_TEXT;
+        return 0;
+    case SCREEN_C2:
+        return take_c2(out, f, c);
+    case SCREEN_TEXT:
+    default:
+        return take_text(out, f, c);
+    }
+}
+
+size_t screen_filter(char *out, screen_filter_t *filter, const char *text,
+                     size_t len, int with_colours)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < len; i++) {
+        screen_state_e before = filter->state;
+        size_t some = take(out + n, filter, text[i]);
+
+        if (before != SCREEN_CONTROL || with_colours)
+            n += some;
+    }
+    return n;
+}
+
+/* ---- where it goes -------------------------------------------------- */
+
+void screen_begin(int be_quiet)
+{
+    const char *no = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    quiet = be_quiet;
+    is_terminal = isatty(STDERR_FILENO);
+    colours = isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
+              (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+int screen_colours(void)
+{
+    return colours;
+}
+
+static void end_progress(void)
+{
+    if (!in_progress)
+        return;
+    fputs(ERASE_LINE, stderr);
+    fflush(stderr);
+    in_progress = 0;
+}
+
+int screen_log(screen_filter_t *filter, const char *text, size_t len)
+{
+    char some[4096 + SCREEN_SEQUENCE_ROOM];
+
+    end_progress();
+    while (len > 0) {
+        size_t n = len < 4096 ? len : 4096;
+        size_t out = screen_filter(some, filter, text, n, colours);
+
+        if (fwrite(some, 1, out, stdout) != out)
+            return 0;
+        text += n;
+        len -= n;
+    }
+    return 1;
+}
+
+void screen_progress(const char *format, ...)
+{
+    va_list args;
+
+    if (quiet || !is_terminal)
+        return;
+    fflush(stdout);
+    end_progress();
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fflush(stderr);
+    in_progress = 1;
+}
+
+static void say(const char *prefix, const char *format, va_list args)
+{
+    if (colours)
+        fputs(COLOURS_OFF, stdout);
+    fflush(stdout);
+    end_progress();
+    fputs(prefix, stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void screen_say(const char *format, ...)
+{
+    va_list args;
+
+    if (quiet)
+        return;
+    va_start(args, format);
+    say("", format, args);
+    va_end(args);
+}
+
+void screen_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say("buildlog: ", format, args);
+    va_end(args);
+}
