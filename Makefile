@@ -36,12 +36,22 @@ FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 Q = $(if $(V),,@)
 PARALLEL = --no-print-directory -j$$(nproc)
 
-all: $(MODULE) ## the module: .libs/mod_buildlog.so (this is the default)
+COMMAND ?= $(BUILD)/buildlog
+COMMAND_SRC := $(sort $(wildcard src/command/*.c))
+
+all: $(MODULE) $(COMMAND) ## the module, .libs/mod_buildlog.so, and the command (this is the default)
 
 $(MODULE): $(OBJ)
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	$(Q)$(CC) -shared $(SANITIZE) -Wl,--as-needed,-z,relro,-z,now -o $@ $^ $(LIBS)
+
+# For a shell on any machine: no httpd and no APR in it.
+$(COMMAND): $(COMMAND_SRC) $(wildcard src/command/*.h) Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $@"
+	$(Q)$(CC) $(WARN) -g -O2 -D_GNU_SOURCE $(SANITIZE) $(CFLAGS) -o $@ \
+	    $(COMMAND_SRC) -lcurl -ljansson
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -51,6 +61,14 @@ $(BUILD)/%.o: %.c Makefile
 $(BUILD)/core.a: $(CORE:%.c=$(BUILD)/%.o) $(ACTORS:%.c=$(BUILD)/%.o)
 	@rm -f $@
 	@ar rcs $@ $^
+
+# Its parts that need no server.
+$(BUILD)/unit/command_test: t/unit/command_test.c src/command/events.c \
+    src/command/screen.c $(wildcard src/command/*.h) Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(CC) $(WARN) -g -D_GNU_SOURCE -It/unit -Isrc/command $(SANITIZE) \
+	    $(CFLAGS) -o $@ $(filter %.c,$^)
 
 $(BUILD)/unit/%: t/unit/%.c $(BUILD)/core.a Makefile
 	@mkdir -p $(@D)
@@ -96,8 +114,8 @@ analyze: ## gcc -fanalyzer and clang-tidy, some minutes
 unit: $(UNIT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests and fuzz replays
 	@t/unit.sh $(UNIT) $(FUZZ:%=$(BUILD)/replay/%)
 
-suite: $(MODULE) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
-	@MODULE=$(MODULE) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)
+suite: $(MODULE) $(COMMAND) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
+	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)
 
 ASAN = BUILD=build/asan MODULE=build/asan/mod_buildlog.so \
        SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer \
@@ -134,7 +152,7 @@ bench-page: deps-test $(MODULE) ## measure the page in Chromium: ONLY='finished 
 
 # Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
 SHARE = $(DESTDIR)/usr/share/mod_buildlog
-install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=)
+install: $(MODULE) $(COMMAND) ## module, command, configuration and page to httpd's places (DESTDIR=)
 	@[ -f htdocs/vendor/ansi_up.mjs ] || { \
 	    echo 'install: the page needs ansi_up: make deps brings it' >&2; exit 1; }
 	@set -eu; lib=$$($(APXS) -q LIBEXECDIR); etc=$$($(APXS) -q SYSCONFDIR); \
@@ -142,6 +160,7 @@ install: $(MODULE) ## module, configuration and page to httpd's places (DESTDIR=
 	else conf=$$etc/extra; fi; set -x; \
 	install -d "$(DESTDIR)$$lib" "$(DESTDIR)$$conf" $(SHARE); \
 	install -m 644 $(MODULE) "$(DESTDIR)$$lib/mod_buildlog.so"; \
+	install -D -m 755 $(COMMAND) "$(DESTDIR)/usr/bin/buildlog"; \
 	echo "LoadModule buildlog_module $$lib/mod_buildlog.so" \
 	    >"$(DESTDIR)$$conf/buildlog.load"; \
 	install -m 644 conf/buildlog.conf "$(DESTDIR)$$conf"; \

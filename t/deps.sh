@@ -17,6 +17,7 @@ apache2-bin             /usr/sbin/apache2
 apache2-dev             apxs
 libjansson-dev          /usr/include/jansson.h
 libssl-dev              /usr/include/openssl/evp.h
+libcurl4-openssl-dev    /usr/include/*/curl/curl.h /usr/include/curl/curl.h
 libaprutil1-dbd-sqlite3 /usr/lib/*/apr-util-1/apr_dbd_sqlite3.so
 perl                    prove
 nodejs                  node

@@ -74,6 +74,7 @@ httpd=$($apxs -q SBINDIR)/$($apxs -q progname)
 
 mkdir "$stage/.libs" "$stage/home" "$stage/tmp"
 cp "$module" "$stage/.libs/mod_buildlog.so"
+cp "${COMMAND:-build/buildlog}" "$stage/buildlog"
 cp -R conf htdocs t "$stage/"
 rm -rf "$stage/t/unit" "$stage/t/fuzz" "$stage/t/lint"
 # There is no HTTP/2 under prefork; mod_http2 says so each time it starts.

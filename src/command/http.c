@@ -236,9 +236,11 @@ int http_explain(const http_answer_t *answer)
     else if (answer->status == 401)
         screen_error("%s wants a name and a password: --user, or ~/.netrc",
                      server.url);
-    else
+    else {
         screen_error("%s answers with status %ld, and not as mod_buildlog "
                      "does: is --url (BUILDLOG_URL) right?",
                      server.url, answer->status);
+        return EXIT_UNREACHABLE;
+    }
     return answer->error != NULL ? EXIT_UNREACHABLE : exit_of(answer->status);
 }

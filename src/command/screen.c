@@ -198,7 +198,8 @@ void screen_progress(const char *format, ...)
     in_progress = 1;
 }
 
-static void say(const char *prefix, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void
+say(const char *prefix, const char *format, va_list args)
 {
     if (colours)
         fputs(COLOURS_OFF, stdout);

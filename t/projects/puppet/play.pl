@@ -13,6 +13,7 @@
 #   slow N MS            N more lines like count, one each MS milliseconds
 #   stubborn             from now on TERM is ignored, here and in children
 #   child                a process that would live long
+#   kill SIGNAL          to itself
 #   exit CODE
 use strict;
 use warnings;
@@ -81,6 +82,7 @@ my %play = (
         my $pid = fork // exit 98;
         exec 'sleep', '1000' if $pid == 0;
     },
+    kill => sub { kill $_[0], $$ },
     exit => sub { exit $_[0] },
 );
 
