@@ -2,9 +2,9 @@
 # test.sh - all tests, and a summary; `make test` calls it
 #
 # Goes on after a failure, so that one run shows everything; only without a
-# module there is nothing to go on with. Tests wait more than they compute: the
-# suites under worker and prefork run beside the one under event, and are shown
-# after it.
+# module there is nothing to go on with. Tests wait more than they compute: those
+# of the page (t/9*.t), and then the suite under prefork, run beside the others,
+# and are shown after them.
 set -eu
 cd "$(dirname "$0")/.."
 make="make --no-print-directory"
@@ -31,10 +31,6 @@ part() { # NAME COMMAND...
     result "$name" $status
 }
 
-suite() { # MPM
-    $make suite MPM="$1"
-}
-
 beside=
 out=
 finish() {
@@ -54,19 +50,24 @@ if [ $failed = 0 ]; then
     part "unit, fuzz replays" $make "$jobs" unit
     out=$(mktemp -d)
     setsid sh -c 'trap "trap - TERM; kill 0" TERM
-        for mpm in worker prefork; do
-            status=0
-            make --no-print-directory suite MPM=$mpm >"$1/$mpm" 2>&1 </dev/null & wait $! || status=$?
-            echo $status >"$1/$mpm.status"
-        done' suites "$out" &
+        dir=$1
+        run() { # NAME VARIABLE=VALUE...
+            name=$1 status=0
+            shift
+            make --no-print-directory suite "$@" >"$dir/$name" 2>&1 </dev/null & wait $! || status=$?
+            echo $status >"$dir/$name.status"
+        }
+        run "page, event MPM" MPM=event TESTS="$2"
+        run "suite, prefork MPM" MPM=prefork' suites "$out" "$(echo t/9*.t)" &
     beside=$!
-    part "suite, event MPM" suite event
+    part "suite, event MPM" $make suite MPM=event TESTS="$(echo t/[0-8]*.t)"
+    part "suite, worker MPM" $make suite MPM=worker
     wait "$beside" || true
     beside=
-    for mpm in worker prefork; do
-        echo "== suite, $mpm MPM"
-        cat "$out/$mpm"
-        result "suite, $mpm MPM" "$(cat "$out/$mpm.status")"
+    for name in "page, event MPM" "suite, prefork MPM"; do
+        echo "== $name"
+        cat "$out/$name"
+        result "$name" "$(cat "$out/$name.status")"
     done
 fi
 
