@@ -44,7 +44,7 @@
 
 /* Raised when retained_t or what it points to changes its layout: a module of
  * another version finds that it cannot go on with this one's. */
-#define RETAINED_VERSION 2
+#define RETAINED_VERSION 3
 
 /* A runner that lives so long has begun well: no back-off when it dies. */
 #define GOOD_LIFE apr_time_from_sec(10)
@@ -61,7 +61,8 @@ typedef struct {
     bl_statedir_t dir;
     const char *db_driver; /* of the history; NULL: there is none */
     const char *db_params;
-    int lifeline[2]; /* [1] only in the parent */
+    bl_seal_key_t seal; /* for secrets of builds that wait, in memory only */
+    int lifeline[2];    /* [1] only in the parent */
     pid_t parent;
     apr_proc_t runner; /* pid 0: none */
     apr_time_t begun;
@@ -157,6 +158,9 @@ static int begin_all(retained_t *keep, server_rec *s)
     rv = bl_wake_create(&keep->wake, slot_count(), p);
     if (rv != APR_SUCCESS)
         return bl_statedir_fail(s, rv, "no pipes for waking children");
+    rv = bl_seal_key_make(&keep->seal);
+    if (rv != APR_SUCCESS)
+        return bl_statedir_fail(s, rv, "no random bytes");
     if (pipe2(keep->lifeline, O_CLOEXEC) != 0)
         return bl_statedir_fail(s, errno, "no pipe for the runner");
     return OK;
@@ -230,6 +234,7 @@ static void runner_main(server_rec *s)
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
     setup.limits = bl_config_server()->limits;
+    setup.seal = &retained->seal;
     setup.db_driver = retained->db_driver;
     setup.db_params = retained->db_params;
     setup.log_changed = take_error_log;

@@ -318,7 +318,7 @@ static apr_status_t spool(bl_job_t *job)
 
     apr_pool_clear(job->scratch);
     rv = bl_spool_save(job->host->spool_dir, job->build->id, job->order,
-                       job->scratch);
+                       job->host->seal, job->scratch);
     job->is_spooled = rv == APR_SUCCESS;
     return rv;
 }

@@ -151,7 +151,8 @@ static void put(bl_host_t *host, bl_log_t *log, bl_tally_t *tally,
 /* Write the end that a build did not live to see. */
 static apr_status_t end_lost(found_t *found, bl_host_t *host,
                              bl_build_t *build, bl_tally_t *tally,
-                             const missing_t *missing, apr_pool_t *p)
+                             const missing_t *missing, const char *reason,
+                             apr_pool_t *p)
 {
     bl_log_t *log;
     apr_status_t rv;
@@ -169,9 +170,7 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
             return rv;
         }
     }
-    build->reason = build->started != 0
-                        ? "the runner ended while it was running"
-                        : "the runner ended while it was waiting";
+    build->reason = reason;
     build->step = -1;
     build->position = 0;
     put(host, log, tally, 0, bl_words_last_line(build, NULL, p));
@@ -191,20 +190,29 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
     return rv;
 }
 
-/* Did it wait, and is its order there? Then nothing is lost. */
-static int waits(recovery_t *r, const bl_build_t *build)
+/* Did it wait, and is its order there? Then nothing is lost.
+ * @return NULL: so it is; why the build is lost */
+static const char *why_lost(recovery_t *r, const bl_build_t *build)
 {
     bl_order_t *order;
     bl_found_t *found;
+    apr_status_t rv;
 
-    if (build->state != BL_BUILD_QUEUED || r->again ||
-        bl_spool_load(&order, r->host->spool_dir, build->id, r->pool) !=
-            APR_SUCCESS)
-        return 0;
+    if (build->started != 0)
+        return "the runner ended while it was running";
+    if (build->state != BL_BUILD_QUEUED || r->again)
+        return "the runner ended while it was waiting";
+    rv = bl_spool_load(&order, r->host->spool_dir, build->id, r->host->seal,
+                       r->pool);
+    if (rv == APR_EMISMATCH)
+        return "the server ended while it was waiting, and the values of its "
+               "BuildLogMask with it";
+    if (rv != APR_SUCCESS)
+        return "the runner ended while it was waiting";
     found = apr_array_push(r->out->waiting);
     found->build = bl_build_copy(build, r->pool);
     found->order = order;
-    return 1;
+    return NULL;
 }
 
 /* Once each: it may be tried again and again to end its log. */
@@ -240,6 +248,7 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
 {
     bl_tally_t *tally = bl_tally_create(p);
     missing_t missing;
+    const char *why;
     bl_build_t *build;
     apr_status_t rv;
 
@@ -247,12 +256,13 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
     rv = replay(&build, tally, &missing, r->host->logs_dir, number, p);
     if (rv != APR_SUCCESS)
         return rv;
-    if (waits(r, build))
+    why = why_lost(r, build);
+    if (why == NULL)
         return APR_SUCCESS;
     /* Also when its log does not say that it ran: on a full disk it may have
      * begun all the same. */
     add_lost(r, build);
-    return end_lost(found, r->host, build, tally, &missing, p);
+    return end_lost(found, r->host, build, tally, &missing, why, p);
 }
 
 static apr_status_t show(const found_t *found, bl_host_t *host,

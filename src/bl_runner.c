@@ -543,6 +543,7 @@ static apr_status_t begin(runner_t *r)
         apr_pstrcat(r->pool, r->setup->state_dir, "/logs", NULL);
     r->host.spool_dir = bl_spool_dir(r->setup->state_dir, r->pool);
     r->host.home = r->setup->home;
+    r->host.seal = r->setup->seal;
     r->host.server =
         apr_pstrcat(r->pool, "BUILDLOG_SERVER=", r->setup->state_dir, NULL);
     r->host.table = r->setup->table;

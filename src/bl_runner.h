@@ -20,6 +20,7 @@
 #include <apr_pools.h>
 #include <sys/types.h>
 
+#include "bl_seal.h"
 #include "bl_table.h"
 #include "bl_wake.h"
 #include "bl_wire.h"
@@ -34,7 +35,8 @@ typedef struct {
     pid_t parent;
     uid_t user; /* of httpd's children: who may give orders */
     bl_limits_t limits;
-    const char *db_driver; /* of the history; NULL: there is none */
+    const bl_seal_key_t *seal; /* for secrets of builds that wait */
+    const char *db_driver;     /* of the history; NULL: there is none */
     const char *db_params;
     /* Called with the error log of a new generation. */
     void (*log_changed)(int fd);

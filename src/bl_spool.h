@@ -10,6 +10,9 @@
  * A runner that is killed has builds waiting; the next one begins them as if
  * nothing had been. What an order holds may be secret (its environment): the
  * files are their owner's alone.
+ *
+ * P1  the value of a variable that the order says is secret (BuildLogMask) is
+ *     on disk in a sealed form only, for runners of the same server
  */
 #ifndef BL_SPOOL_H
 #define BL_SPOOL_H
@@ -18,6 +21,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 
+#include "bl_seal.h"
 #include "bl_wire.h"
 
 /** The directory below the state directory, made in p. */
@@ -28,12 +32,15 @@ apr_status_t bl_spool_make(const char *dir, apr_pool_t *p);
 
 /** Keep an order, whole or not at all. @return APR_SUCCESS; an I/O status */
 apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
-                           const bl_order_t *order, apr_pool_t *p);
+                           const bl_order_t *order, const bl_seal_key_t *key,
+                           apr_pool_t *p);
 
 /** @return APR_SUCCESS; APR_ENOENT: there is none; APR_EGENERAL: it is none of
- * this version; an I/O status */
+ * this version; APR_EMISMATCH: another server has sealed its secrets; an I/O
+ * status */
 apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
-                           apr_uint64_t build, apr_pool_t *p);
+                           apr_uint64_t build, const bl_seal_key_t *key,
+                           apr_pool_t *p);
 
 /** Forget an order; it need not be there. */
 void bl_spool_remove(const char *dir, apr_uint64_t build, apr_pool_t *p);

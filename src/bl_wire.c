@@ -60,6 +60,8 @@ enum {
     KEY_KEEP_AGE,
     KEY_KEEP_SIZE,
     KEY_MAX_LOG,
+    KEY_MASK_COUNT,
+    KEY_MASK,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -355,6 +357,26 @@ static void code_env(codec_t *c, bl_order_t *order)
     }
 }
 
+/* Most orders have none. */
+static void code_masks(codec_t *c, bl_order_t *order)
+{
+    int i;
+
+    if (!is_there(c, KEY_MASK_COUNT, order->mask_count > 0))
+        return;
+    code_count(c, KEY_MASK_COUNT, &order->mask_count, 1, BL_WIRE_ENV_MAX);
+    if (c->broken)
+        return;
+    if (c->direction == READ)
+        order->masks = apr_pcalloc(c->p, (apr_size_t)order->mask_count *
+                                             sizeof(*order->masks));
+    for (i = 0; i < order->mask_count && !c->broken; i++) {
+        code_text(c, KEY_MASK, &order->masks[i]);
+        require(c, !c->broken && order->masks[i][0] != '\0' &&
+                       strchr(order->masks[i], '=') == NULL);
+    }
+}
+
 static void code_rlimit(codec_t *c, int which, bl_wire_rlimit_t *limit)
 {
     limit->set = is_there(c, KEY_RLIMIT_SOFT + which, limit->set);
@@ -375,6 +397,7 @@ static void code_order(codec_t *c, void *message)
     code_optional(c, KEY_USER, &order->user);
     code_steps(c, order);
     code_env(c, order);
+    code_masks(c, order);
     code_time(c, KEY_TIMEOUT, &order->timeout, 1);
     code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
     code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
@@ -384,6 +407,19 @@ static void code_order(codec_t *c, void *message)
         code_rlimit(c, i, &order->rlimits[i]);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         code_optional(c, KEY_MESSAGE + i, &order->messages[i]);
+}
+
+int bl_wire_is_secret(const bl_order_t *order, const char *entry)
+{
+    int i;
+
+    for (i = 0; i < order->mask_count; i++) {
+        apr_size_t len = strlen(order->masks[i]);
+
+        if (strncmp(order->masks[i], entry, len) == 0 && entry[len] == '=')
+            return 1;
+    }
+    return 0;
 }
 
 apr_status_t bl_wire_order_write(const char **frame, apr_size_t *len,

@@ -78,6 +78,8 @@ typedef struct {
     bl_wire_step_t *steps;
     int env_count;                    /* 0 .. BL_WIRE_ENV_MAX */
     const char **env;                 /* "NAME=value" */
+    int mask_count;                   /* 0 .. BL_WIRE_ENV_MAX */
+    const char **masks;               /* names whose values are secret */
     apr_interval_time_t timeout;      /* of the build; > 0 */
     apr_interval_time_t idle_timeout; /* without output; > 0 */
     apr_interval_time_t kill_grace;   /* TERM to KILL; >= 0 */
@@ -86,6 +88,9 @@ typedef struct {
     /* The last line by final state; index bl_build_state_e; NULL: default. */
     const char *messages[7];
 } bl_order_t;
+
+/** Is this "NAME=value" one of those whose value is secret? */
+int bl_wire_is_secret(const bl_order_t *order, const char *entry);
 
 /* What the server allows, from the server configuration. */
 typedef struct {

@@ -2,7 +2,8 @@
 /*
  * spool_test.c - an order that was saved is loaded as it was, or not at all;
  * nobody else can read it, and what nobody waits for is cleared away (promises
- * 6 and 8)
+ * 6 and 8); what BuildLogMask names is there only for this server (issue 6,
+ * item 5)
  */
 #include "bl_spool.h"
 
@@ -22,6 +23,7 @@
 #define SECRET "TOKEN=open \"sesame\"\n= 1"
 
 static apr_pool_t *pool;
+static bl_seal_key_t key;
 static const char *state, *dir; /* a directory of this test's own */
 
 static const char *env[] = {"PATH=/usr/bin:/bin", SECRET};
@@ -93,13 +95,13 @@ static apr_status_t save(apr_uint64_t build)
 {
     bl_order_t order = order_make();
 
-    return bl_spool_save(dir, build, &order, pool);
+    return bl_spool_save(dir, build, &order, &key, pool);
 }
 
 static apr_status_t load(apr_uint64_t build)
 {
     bl_order_t *order = NULL;
-    apr_status_t rv = bl_spool_load(&order, dir, build, pool);
+    apr_status_t rv = bl_spool_load(&order, dir, build, &key, pool);
 
     if (rv != APR_SUCCESS && order != NULL)
         abort();
@@ -135,7 +137,7 @@ static void test_order(void)
     is_u64(mode_of(path_of("42.order")), 0600,
            "a file that is its owner's alone, whatever the umask");
     ok(!is_there("42.order.new"), "and no other is left");
-    is_u64(bl_spool_load(&back, dir, 42, pool), APR_SUCCESS, "load");
+    is_u64(bl_spool_load(&back, dir, 42, &key, pool), APR_SUCCESS, "load");
     bl_wire_order_write(&frame, &len, &order, pool);
     bl_wire_order_write(&again, &again_len, back, pool);
     is_mem(again, again_len, frame, len, "all of the order is there");
@@ -144,8 +146,10 @@ static void test_order(void)
 
     order.user = NULL;
     order.env_count = 0;
-    is_u64(bl_spool_save(dir, 42, &order, pool), APR_SUCCESS, "save again");
-    is_u64(bl_spool_load(&back, dir, 42, pool), APR_SUCCESS, "load again");
+    is_u64(bl_spool_save(dir, 42, &order, &key, pool), APR_SUCCESS,
+           "save again");
+    is_u64(bl_spool_load(&back, dir, 42, &key, pool), APR_SUCCESS,
+           "load again");
     ok(back->user == NULL && back->env_count == 0, "the later one is there");
 
     is_u64(load(43), APR_ENOENT, "none of another build");
@@ -173,15 +177,109 @@ static void test_long(void)
     most[0] = text;
     order.env = most;
     order.env_count = 1;
-    is_u64(bl_spool_save(dir, 1, &order, pool), APR_SUCCESS, "a long one");
-    ok(bl_spool_load(&back, dir, 1, pool) == APR_SUCCESS &&
+    is_u64(bl_spool_save(dir, 1, &order, &key, pool), APR_SUCCESS,
+           "a long one");
+    ok(bl_spool_load(&back, dir, 1, &key, pool) == APR_SUCCESS &&
            strcmp(back->env[0], text) == 0,
        "is as it was");
     order.step_count = 0;
-    is_u64(bl_spool_save(dir, 2, &order, pool), APR_EINVAL,
+    is_u64(bl_spool_save(dir, 2, &order, &key, pool), APR_EINVAL,
            "one that is no order is not saved");
     ok(!is_there("2.order") && !is_there("2.order.new"), "not in part either");
     bl_spool_remove(dir, 1, pool);
+}
+
+/* ---- secrets (P1) --------------------------------------------------- */
+
+static const char *masks[] = {"TOKEN", "KEY", "NOT_SET"};
+static const char *secret_env[] = {"A=1", "KEY=-----BEGIN\nabcdef\n",
+                                   "PATH=/usr/bin:/bin", SECRET, "Z=last"};
+
+static bl_order_t order_with_secrets(void)
+{
+    bl_order_t order = order_make();
+
+    order.mask_count = 3;
+    order.masks = masks;
+    order.env_count = 5;
+    order.env = secret_env;
+    return order;
+}
+
+/* By name: their order is nothing. */
+static int has_entry(const bl_order_t *order, const char *entry)
+{
+    int i;
+
+    for (i = 0; i < order->env_count; i++) {
+        if (strcmp(order->env[i], entry) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void test_secrets(void)
+{
+    bl_order_t order = order_with_secrets(), *back = NULL;
+    bl_seal_key_t other;
+    char bytes[4096], again[4096];
+    apr_size_t len, again_len, at;
+    unsigned taken = 0;
+    int i;
+
+    is_u64(bl_spool_save(dir, 50, &order, &key, pool), APR_SUCCESS,
+           "secrets: save");
+    len = file_read(bytes, sizeof(bytes), "50.order");
+    ok(memmem(bytes, len, "PATH=/usr/bin", 13) != NULL &&
+           memmem(bytes, len, "TOKEN", 5) != NULL,
+       "secrets: their names, and other variables, can be read");
+    ok(memmem(bytes, len, "sesame", 6) == NULL &&
+           memmem(bytes, len, "abcdef", 6) == NULL &&
+           memmem(bytes, len, "BEGIN", 5) == NULL,
+       "... their values cannot");
+    is_u64(bl_spool_load(&back, dir, 50, &key, pool), APR_SUCCESS,
+           "secrets: load");
+    for (i = 0; i < order.env_count; i++)
+        ok(has_entry(back, order.env[i]), "... %d is there", i);
+    is_u64((unsigned)back->env_count, 5, "... and no more");
+    is_u64((unsigned)back->mask_count, 3, "... with the names of secrets");
+
+    bl_spool_save(dir, 50, &order, &key, pool);
+    again_len = file_read(again, sizeof(again), "50.order");
+    ok(again_len == len && memcmp(again, bytes, len) != 0,
+       "saved again they look otherwise");
+
+    for (at = 0; at < len; at++) {
+        file_write("50.order", bytes, at);
+        taken += load(50) == APR_SUCCESS;
+    }
+    is_u64(taken, 0, "no part of it is an order (%u bytes)", (unsigned)len);
+    for (at = 0; at < len; at++) {
+        bytes[at] ^= 0x20;
+        file_write("50.order", bytes, len);
+        taken += load(50) == APR_SUCCESS;
+        bytes[at] ^= 0x20;
+    }
+    is_u64(taken, 0, "nor is one in which a byte is another");
+    memcpy(bytes + len, "x", 1);
+    file_write("50.order", bytes, len + 1);
+    is_u64(load(50), APR_EMISMATCH, "nor one with a byte behind it");
+    file_write("50.order", bytes, len);
+    is_u64(load(50), APR_SUCCESS, "but the whole one");
+
+    bl_seal_key_make(&other);
+    back = NULL;
+    is_u64(bl_spool_load(&back, dir, 50, &other, pool), APR_EMISMATCH,
+           "another server cannot open it");
+    ok(back == NULL, "... and gets nothing");
+
+    order.env_count = 1;
+    is_u64(bl_spool_save(dir, 50, &order, &key, pool), APR_SUCCESS,
+           "secrets that are not set");
+    ok(bl_spool_load(&back, dir, 50, &key, pool) == APR_SUCCESS &&
+           back->env_count == 1,
+       "... load");
+    bl_spool_remove(dir, 50, pool);
 }
 
 /* ---- what is no order ----------------------------------------------- */
@@ -314,9 +412,11 @@ int main(void)
         return 1;
     }
     dir = bl_spool_dir(state, pool);
+    is_u64(bl_seal_key_make(&key), APR_SUCCESS, "a key");
     test_dir();
     test_order();
     test_long();
+    test_secrets();
     test_torn();
     test_foreign();
     test_sweep();

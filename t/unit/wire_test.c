@@ -107,6 +107,7 @@ static apr_status_t take(const char *bytes, apr_size_t len)
 /* ---- examples ------------------------------------------------------- */
 
 static const char *env[] = {"PATH=/usr/bin:/bin", "EMPTY=", "A==\n"};
+static const char *masks[] = {"EMPTY", "B"};
 
 static bl_wire_step_t steps[] = {
     {"install", "yarn install"},
@@ -126,6 +127,8 @@ static bl_order_t order_make(void)
     order.steps = steps;
     order.env_count = 3;
     order.env = env;
+    order.mask_count = 2;
+    order.masks = masks;
     order.timeout = apr_time_from_sec(3600);
     order.idle_timeout = apr_time_from_sec(600);
     order.kill_grace = apr_time_from_sec(5);
@@ -272,6 +275,15 @@ static void test_order(void)
                back->rlimits[i].soft == order.rlimits[i].soft &&
                back->rlimits[i].hard == order.rlimits[i].hard;
     ok(same, "order: resource limits");
+    ok(back->mask_count == 2 && same_text(back->masks[0], "EMPTY") &&
+           same_text(back->masks[1], "B"),
+       "order: names of secrets");
+    ok(bl_wire_is_secret(back, "EMPTY=") && bl_wire_is_secret(back, "B=1") &&
+           !bl_wire_is_secret(back, "A==\n") &&
+           !bl_wire_is_secret(back, "BB=1") &&
+           !bl_wire_is_secret(back, "EMPT=") &&
+           !bl_wire_is_secret(back, "B") && !bl_wire_is_secret(back, ""),
+       "... which are those variables, and no other");
     same = 1;
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         same = same && same_text(back->messages[i], order.messages[i]);
@@ -299,7 +311,7 @@ static void test_least_order(void)
 static void test_most_of_an_order(void)
 {
     bl_wire_step_t many[BL_BUILD_STEPS_MAX];
-    const char *variables[BL_WIRE_ENV_MAX];
+    const char *variables[BL_WIRE_ENV_MAX], *names[BL_WIRE_ENV_MAX];
     bl_order_t order = order_make();
     frame_t bytes;
     int i;
@@ -307,11 +319,13 @@ static void test_most_of_an_order(void)
     for (i = 0; i < BL_BUILD_STEPS_MAX; i++)
         many[i] = steps[i % 2];
     for (i = 0; i < BL_WIRE_ENV_MAX; i++)
-        variables[i] = "A=1";
+        variables[i] = "A=1", names[i] = "A";
     order.step_count = BL_BUILD_STEPS_MAX;
     order.steps = many;
     order.env_count = BL_WIRE_ENV_MAX;
     order.env = variables;
+    order.mask_count = BL_WIRE_ENV_MAX;
+    order.masks = names;
     order.timeout = APR_INT64_MAX;
     order.idle_timeout = APR_INT64_MAX;
     order.kill_grace = APR_INT64_MAX;
@@ -567,8 +581,8 @@ static void test_field_order(void)
         is_u64(twice, 0, "message %u: no field may come twice", i);
         /* An order does without the user and each of two messages. */
         is_u64(missing, i == 0 ? 3 : 0, "message %u: no field may miss", i);
-        /* Two variables next to each other, twice. */
-        is_u64(swapped, i == 0 ? 2 : 0, "message %u: the order is fixed", i);
+        /* Two variables next to each other, twice, and two names. */
+        is_u64(swapped, i == 0 ? 3 : 0, "message %u: the order is fixed", i);
     }
 }
 
@@ -788,6 +802,7 @@ static void order_refused(const bl_order_t *order, const char *name)
 static void test_order_write(void)
 {
     static const char *bad_env[] = {"A=1", NULL, "A=1"};
+    static const char *bad_masks[] = {"A", NULL};
     static bl_wire_step_t no_command[] = {{"install", NULL}};
     static bl_wire_step_t no_name[] = {{NULL, "yarn"}};
     bl_order_t order;
@@ -812,6 +827,10 @@ static void test_order_write(void)
     REFUSED((bad_env[1] = "A", order.env = bad_env), "a variable without =");
     REFUSED((bad_env[1] = "=A", order.env = bad_env), "one without a name");
     REFUSED((bad_env[1] = "", order.env = bad_env), "an empty one");
+    REFUSED(order.mask_count = BL_WIRE_ENV_MAX + 1, "too many secrets");
+    REFUSED(order.masks = bad_masks, "a secret that is NULL");
+    REFUSED((bad_masks[1] = "", order.masks = bad_masks), "an empty one");
+    REFUSED((bad_masks[1] = "A=1", order.masks = bad_masks), "one with =");
     REFUSED(order.timeout = 0, "no time");
     REFUSED(order.timeout = -1, "negative time");
     REFUSED(order.idle_timeout = 0, "no idle time");
@@ -931,6 +950,30 @@ static void test_types(void)
        "what is not read stays as it was");
 }
 
+/* The fuzzer, and its replay, begin with these: what is refused at once leads
+ * nowhere. */
+static void test_corpus(void)
+{
+    static const char *const good[] = {
+        "accepted",    "limits",      "order",  "order-full",
+        "order-least", "order-masks", "refused"};
+    char bytes[4096];
+    size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        const char *path =
+            apr_pstrcat(pool, "t/fuzz/corpus/wire/", good[i], NULL);
+        FILE *in = fopen(path, "rb");
+        size_t len = 0;
+
+        if (in != NULL) {
+            len = fread(bytes, 1, sizeof(bytes), in);
+            fclose(in);
+        }
+        is_u64(take(bytes, len), APR_SUCCESS, "%s is a message", path);
+    }
+}
+
 int main(void)
 {
     apr_initialize();
@@ -955,6 +998,7 @@ int main(void)
     test_order_texts_read();
     test_size();
     test_types();
+    test_corpus();
 
     apr_pool_destroy(pool);
     apr_terminate();
