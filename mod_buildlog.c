@@ -9,6 +9,7 @@
 
 /* layer 3 */
 #include "bl_capacity.h"
+#include "bl_check.h"
 #include "bl_child.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
@@ -20,6 +21,7 @@
 
 static void register_hooks(apr_pool_t *p)
 {
+    bl_check_register_hooks(p);
     bl_daemon_register_hooks(p);
     bl_project_register_hooks(p);
     bl_capacity_register_hooks(p);

@@ -100,6 +100,11 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_POINTER(stream_origin);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
         MERGE_POINTER(messages[i]);
+    /* What is secret stays so. */
+    if (base->masks != NULL && add->masks != NULL)
+        conf->masks = apr_array_append(p, base->masks, add->masks);
+    else
+        MERGE_POINTER(masks);
     /* Variables one by one, as SetEnv does. */
     if (base->set_env != NULL && add->set_env != NULL)
         conf->set_env = apr_hash_overlay(p, add->set_env, base->set_env);
@@ -222,4 +227,10 @@ const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
     }
     *count = env->nelts;
     return (const char **)env->elts;
+}
+
+const char **bl_config_masks(const bl_dir_conf_t *conf, int *count)
+{
+    *count = conf->masks != NULL ? conf->masks->nelts : 0;
+    return conf->masks != NULL ? (const char **)conf->masks->elts : NULL;
 }

@@ -52,6 +52,7 @@ typedef struct {
     apr_int64_t max_log;                        /* bytes */
     apr_hash_t *set_env;                        /* by name; NULL: none */
     apr_array_header_t *pass_env;               /* const char *; NULL: none */
+    apr_array_header_t *masks;                  /* const char *; NULL: none */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
     /* location */
     const char *accepted; /* BuildLogMessage accepted */
@@ -100,5 +101,8 @@ const bl_wire_step_t *bl_config_steps(const bl_dir_conf_t *conf, int *count);
 /** "NAME=value" of BuildLogSetEnv and BuildLogPassEnv. */
 const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
                            apr_pool_t *p);
+
+/** The names of BuildLogMask; NULL: none. */
+const char **bl_config_masks(const bl_dir_conf_t *conf, int *count);
 
 #endif /* BL_CONFIG_H */

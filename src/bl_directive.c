@@ -21,6 +21,7 @@
 /* layer 1 */
 #include "bl_table.h"
 /* layer 3 */
+#include "bl_check.h"
 #include "bl_config.h"
 
 /* Together they fit into the rows of the table. */
@@ -399,6 +400,7 @@ static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
     if (conf->set_env == NULL)
         conf->set_env = apr_hash_make(cmd->pool);
     apr_hash_set(conf->set_env, name, APR_HASH_KEY_STRING, value);
+    bl_check_given(cmd, name);
     return NULL;
 }
 
@@ -414,6 +416,23 @@ static const char *add_pass_env(cmd_parms *cmd, void *dir, const char *name)
     if (conf->pass_env == NULL)
         conf->pass_env = apr_array_make(cmd->pool, 8, sizeof(char *));
     APR_ARRAY_PUSH(conf->pass_env, const char *) = name;
+    bl_check_given(cmd, name);
+    return NULL;
+}
+
+static const char *add_mask(cmd_parms *cmd, void *dir, const char *name)
+{
+    bl_dir_conf_t *conf = dir;
+    const char *error = check_directory(cmd);
+
+    if (error != NULL)
+        return error;
+    if (!is_variable_name(name))
+        return wrong(cmd, name, "a name of letters, digits and _");
+    if (conf->masks == NULL)
+        conf->masks = apr_array_make(cmd->pool, 8, sizeof(char *));
+    APR_ARRAY_PUSH(conf->masks, const char *) = name;
+    bl_check_masked(cmd, name);
     return NULL;
 }
 
@@ -556,6 +575,8 @@ const command_rec bl_directives[] = {
                   "variable of a build's environment and its value"),
     AP_INIT_ITERATE("BuildLogPassEnv", add_pass_env, NULL, ANYWHERE,
                     "variables that a build gets from httpd's environment"),
+    AP_INIT_ITERATE("BuildLogMask", add_mask, NULL, ANYWHERE,
+                    "variables whose values are shown as ***"),
     AP_INIT_TAKE2("BuildLogMessage", set_message, NULL, ANYWHERE,
                   "an event and the text that is said then"),
     AP_INIT_TAKE1("BuildLogPing", set_ping, NULL, ANYWHERE,

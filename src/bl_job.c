@@ -13,12 +13,14 @@
 #include <apr_strings.h>
 /* layer 0 */
 #include "bl_diag.h"
+#include "bl_mask.h"
 #include "bl_words.h"
 /* layer 1 */
 #include "bl_spool.h"
 /* this side of layer 2 */
 #include "bl_keeper.h"
 #include "bl_output.h"
+#include "bl_secret.h"
 
 /* How far a running build is stands in the table so often. */
 #define PROGRESS_TIME apr_time_from_sec(1)
@@ -45,6 +47,7 @@ struct bl_job_t {
     bl_build_t *build;
     phase_e phase;
     bl_output_t *output;
+    bl_mask_t *mask; /* NULL: nothing is secret, or it has not begun */
     int row;
     bl_keeper_t *keeper; /* NULL: none */
     pid_t keeper_pid;
@@ -163,7 +166,7 @@ static void decide(bl_job_t *job, bl_build_state_e end, const char *reason)
     if (job->stopped)
         return;
     job->end = end;
-    job->reason = reason;
+    job->reason = bl_mask_text(job->mask, reason, job->pool);
 }
 
 static void keeper_gone(bl_job_t *job)
@@ -396,6 +399,12 @@ void bl_job_start(bl_job_t *job)
     job->begun = job->host->tick;
     job->phase = PHASE_STEPS;
     job->end = BL_BUILD_SUCCEEDED; /* unless something speaks against it */
+    rv = bl_secret_hide(&job->mask, job->order, build, job->output, job->pool);
+    if (rv != APR_SUCCESS) {
+        decide(job, BL_BUILD_FAILED, bl_words_not_masked(job->pool));
+        end_build(job);
+        return;
+    }
     rv = bl_keeper_start(&job->keeper, job->order, job->pool);
     if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, rv,
@@ -524,6 +533,7 @@ static bl_build_t *make_build(const bl_job_t *job, apr_uint64_t id,
     build->exit = BL_BUILD_NONE;
     build->signal = BL_BUILD_NONE;
     build->created = bl_stamp_next(job->host->last_id, job->host->now);
+    bl_secret_hide_words(build, order, job->pool);
     return build;
 }
 

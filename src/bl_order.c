@@ -188,6 +188,7 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
     order->user = user_of(r);
     order->steps = (bl_wire_step_t *)bl_config_steps(conf, &order->step_count);
     order->env = bl_config_env(conf, &order->env_count, r->pool);
+    order->masks = bl_config_masks(conf, &order->mask_count);
     order->timeout = bl_config_timeout(conf);
     order->idle_timeout = bl_config_idle_timeout(conf);
     order->kill_grace = bl_config_kill_grace(conf);

@@ -41,6 +41,7 @@ typedef struct {
     bl_stream_e stream;
     apr_file_t *file; /* NULL: nothing to read (any more) */
     bl_watch_t watch;
+    bl_masked_t *masked; /* before lines; NULL: nothing is secret */
     bl_lines_t *lines;
     unsigned emitted;     /* out of the last feed */
     apr_time_t piece_due; /* 0: nothing is pending */
@@ -56,7 +57,8 @@ struct bl_output_t {
     apr_off_t record_at; /* the build's record, as it was put last */
     int row;
     stream_t streams[STREAMS];
-    bl_lines_t *notes; /* cleans and cuts the texts of notes */
+    const bl_mask_t *mask; /* NULL: nothing is secret */
+    bl_lines_t *notes;     /* cleans and cuts the texts of notes */
     unsigned note_step;
     bl_stamp_t first_pending; /* 0: all is written */
     apr_time_t last_read;
@@ -109,6 +111,7 @@ static void emit_note(void *baton, unsigned flags, const char *text,
 void bl_output_note(bl_output_t *o, unsigned step, const char *text)
 {
     o->note_step = step;
+    text = bl_mask_text(o->mask, text, o->pool);
     bl_lines_feed(o->notes, text, strlen(text));
     bl_lines_finish(o->notes);
 }
@@ -216,6 +219,15 @@ static void stream_close(stream_t *s)
     s->file = NULL;
 }
 
+/* What is held back because a secret may begin with it is not shown after a
+ * while, as an incomplete line is: nothing is pending for its sake. */
+static void take_bytes(stream_t *s, const char *bytes, apr_size_t len)
+{
+    if (s->masked != NULL)
+        bytes = bl_masked_feed(s->masked, bytes, &len);
+    bl_lines_feed(s->lines, bytes, len);
+}
+
 /* One read. @return bytes; 0: none now, or never again */
 static apr_size_t stream_read(stream_t *s)
 {
@@ -231,7 +243,7 @@ static apr_size_t stream_read(stream_t *s)
     }
     s->output->last_read = host->tick;
     s->emitted = 0;
-    bl_lines_feed(s->lines, host->read_buf, len);
+    take_bytes(s, host->read_buf, len);
     if (!bl_lines_pending(s->lines))
         s->piece_due = 0;
     else if (s->piece_due == 0 || s->emitted > 0)
@@ -270,9 +282,24 @@ void bl_output_drain(bl_output_t *o)
             n = stream_read(s);
             total += n;
         }
+        if (s->masked != NULL) {
+            const char *rest = bl_masked_finish(s->masked, &n);
+
+            bl_lines_feed(s->lines, rest, n);
+        }
         bl_lines_finish(s->lines);
         s->piece_due = 0;
     }
+}
+
+void bl_output_set_mask(bl_output_t *o, const bl_mask_t *mask)
+{
+    int i;
+
+    o->mask = mask;
+    for (i = 0; mask != NULL && i < STREAMS; i++)
+        o->streams[i].masked =
+            bl_masked_create(mask, BL_HOST_READ_BYTES, o->pool);
 }
 
 void bl_output_attach(bl_output_t *o, apr_file_t *out, apr_file_t *err)

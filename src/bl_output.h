@@ -21,6 +21,7 @@
 
 #include "bl_build.h"
 #include "bl_host.h"
+#include "bl_mask.h"
 #include "bl_record.h"
 
 typedef struct bl_output_t bl_output_t;
@@ -46,6 +47,10 @@ apr_status_t bl_output_reopen(bl_output_t **out, bl_host_t *host,
 
 /** The row of the table that shows how far the log may be read. */
 void bl_output_set_row(bl_output_t *output, int row);
+
+/** What is read, and notes, come without these values from now on; NULL: none.
+ */
+void bl_output_set_mask(bl_output_t *output, const bl_mask_t *mask);
 
 /** Begin to read these pipes. */
 void bl_output_attach(bl_output_t *output, apr_file_t *out, apr_file_t *err);

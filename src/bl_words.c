@@ -6,6 +6,8 @@
 
 /* APR */
 #include <apr_strings.h>
+/* layer 0 */
+#include "bl_mask.h"
 
 static const char *default_last_line(bl_build_state_e state)
 {
@@ -59,6 +61,14 @@ const char *bl_words_not_started(const bl_build_t *build, int step,
     return apr_psprintf(p, "step \"%s\" could not be started in %s: %s",
                         build->steps[step].name, build->project,
                         apr_strerror(why, text, sizeof(text)));
+}
+
+const char *bl_words_not_masked(apr_pool_t *p)
+{
+    return apr_psprintf(p,
+                        "BuildLogMask: the values have more than %d bytes "
+                        "together",
+                        BL_MASK_MOST);
 }
 
 const char *bl_words_left_behind(int count, apr_pool_t *p)

@@ -35,6 +35,9 @@ const char *bl_words_step_ended(const bl_build_t *build, int step,
 const char *bl_words_not_started(const bl_build_t *build, int step,
                                  apr_status_t why, apr_pool_t *p);
 
+/** Why a build failed whose secrets cannot be masked. */
+const char *bl_words_not_masked(apr_pool_t *p);
+
 /** How many processes, at least one, were ended with the build. */
 const char *bl_words_left_behind(int count, apr_pool_t *p);
 

@@ -105,6 +105,9 @@ my @values = (
          ['"A B" x', 'A B', $name], ["\xc3\xa4 x", "\xc3\xa4", $name]]],
     ['BuildLogPassEnv', $directory, ['HOME', 'A B C'],
         [['A=1', undef, $name], ['GOOD 2BAD', '2BAD', $name], ['*', undef, $name]]],
+    ['BuildLogMask', $directory, ['TOKEN', '_a9 B C'],
+        [['A=1', undef, $name], ['GOOD 2BAD', '2BAD', $name], ['*', undef, $name],
+         ["\xc3\xa4", undef, $name]]],
     (map { my $where = $_; ['BuildLogMessage', $where,
         ['succeeded "All done"', 'timed-out late', 'accepted "Here we go"', 'lost x',
          'failed x', 'cancelled x', 'failed ' . 'x' x 1000],
@@ -165,7 +168,7 @@ my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1'
     'BuildLogMaxQueue 1', 'BuildLogMaxClients 1', 'BuildLogLineLimit 1024');
 my @project = ('BuildLog On', 'BuildLogStep a b', 'BuildLogTitle x', 'BuildLogTimeout 1h',
     'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogMaxLog 1M', 'BuildLogSetEnv A b',
-    'BuildLogPassEnv A');
+    'BuildLogPassEnv A', 'BuildLogMask A');
 my @endpoint = ('BuildLogPing 1', 'BuildLogRetry 1', 'BuildLogFlush 1',
     'BuildLogTimeFormat %s', 'BuildLogAllowOrigin http://a', 'BuildLogMessage failed x');
 
