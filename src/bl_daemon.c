@@ -16,6 +16,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_inherit.h"
 #include "bl_tick.h"
 /* layer 2 */
 #include "bl_runner.h"
@@ -203,17 +205,44 @@ static const char *drop_privileges(server_rec *s, apr_pool_t *p)
     return user != NULL ? apr_pstrdup(p, user->pw_dir) : "/";
 }
 
+/* It outlives many generations of httpd: it must not hold their logs, which
+ * are rotated, nor the pipes of programs that write logs, which wait for their
+ * end. */
+static void keep_ours(apr_pool_t *p)
+{
+    apr_array_header_t *fds = apr_array_make(p, 64, sizeof(int));
+    apr_os_file_t log;
+
+    APR_ARRAY_PUSH(fds, int) = STDERR_FILENO;
+    APR_ARRAY_PUSH(fds, int) = retained->lifeline[0];
+    APR_ARRAY_PUSH(fds, int) = retained->dir.listen_fd;
+    APR_ARRAY_PUSH(fds, int) = retained->dir.lock_fd;
+    bl_wake_keep_writers(retained->wake, fds);
+    if (ap_server_conf->error_log != NULL &&
+        apr_os_file_get(&log, ap_server_conf->error_log) == APR_SUCCESS)
+        APR_ARRAY_PUSH(fds, int) = log;
+    bl_inherit_only(fds);
+}
+
+/* What is in its memory, and in that of what it forks, is nobody's: neither a
+ * core file's nor that of a build, which is the same user. Who wants core
+ * files says so to httpd. */
+static void be_opaque(void)
+{
+    prctl(PR_SET_DUMPABLE, ap_coredumpdir_configured ? 1 : 0);
+}
+
 static void runner_main(server_rec *s)
 {
     bl_runner_setup_t setup;
     apr_pool_t *p;
 
+    apr_pool_create(&p, NULL);
     close(retained->lifeline[1]);
-    bl_wake_keep_writers(retained->wake);
     ap_close_listeners();
+    keep_ours(p);
     setsid();
     umask(027);
-    apr_pool_create(&p, NULL);
     memset(&setup, 0, sizeof(setup));
     setup.home = drop_privileges(s, p);
     if (setup.home == NULL || chdir("/") != 0) {
@@ -222,6 +251,7 @@ static void runner_main(server_rec *s)
                      "Group and BuildLogUser");
         _exit(1);
     }
+    be_opaque(); /* a change of user has said otherwise */
     if (bl_statedir_wait(&retained->dir, retained->lifeline[0], s) != OK)
         _exit(0);
     setup.state_dir = retained->dir.path;

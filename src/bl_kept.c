@@ -5,6 +5,8 @@
  * INVARIANTS    K1 nothing of the build lives when the keeper has exited
  *               K2 no descriptor but 0, 1 and 2 reaches a step
  *               K3 a step has default signal dispositions and an empty mask
+ *               K4 nothing that a step runs has more rights than it: set-uid
+ *                  and the like are void below the keeper
  * DIAGNOSTICS   what goes wrong is told to the runner, which writes the log
  */
 #include "bl_kept.h"
@@ -326,6 +328,7 @@ void bl_kept_main(const bl_order_t *order, int control, int out, int err)
     setsid();
     prctl(PR_SET_NAME, "buildlog-keeper");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* K4 */
     umask(022);
 
     memset(&kept, 0, sizeof(kept));

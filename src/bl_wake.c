@@ -90,10 +90,16 @@ void bl_wake_keep(bl_wake_t *wake, int slot)
     }
 }
 
-void bl_wake_keep_writers(bl_wake_t *wake)
+void bl_wake_keep_writers(bl_wake_t *wake, apr_array_header_t *fds)
 {
     int i;
 
-    for (i = 0; i < wake->slots; i++)
+    for (i = 0; i < wake->slots; i++) {
+        apr_os_file_t fd;
+
         close_end(&wake->pipes[i].reader);
+        if (wake->pipes[i].writer != NULL &&
+            apr_os_file_get(&fd, wake->pipes[i].writer) == APR_SUCCESS)
+            APR_ARRAY_PUSH(fds, int) = fd;
+    }
 }

@@ -16,6 +16,7 @@
 #include <apr_errno.h>
 #include <apr_file_io.h>
 #include <apr_pools.h>
+#include <apr_tables.h>
 
 typedef struct bl_wake_t bl_wake_t;
 
@@ -36,7 +37,8 @@ void bl_wake_drain(bl_wake_t *wake, int slot);
  * threads wake it too). -1: close all. */
 void bl_wake_keep(bl_wake_t *wake, int slot);
 
-/** Runner, right after the fork: close all reading ends. */
-void bl_wake_keep_writers(bl_wake_t *wake);
+/** Runner, right after the fork: close all reading ends.
+ * @param fds  int: the others are added */
+void bl_wake_keep_writers(bl_wake_t *wake, apr_array_header_t *fds);
 
 #endif /* BL_WAKE_H */

@@ -16,7 +16,7 @@ use Time::HiRes qw(time);
 my $json = JSON::PP->new->utf8;
 my $none = 'count=0 age=0 size=0';    # no limit at all
 
-my $s = BuildLog::Server->start("BuildLogKeep count=3 age=0 size=0\nBuildLogMaxBuilds 3\n");
+my $s = BuildLog::Server->start("BuildLogKeep count=3 age=0 size=0\nBuildLogMaxBuilds 3\n", cores => 1);
 my $p = BuildLog::Puppet->new('keep-a', server => $s);
 my $q = BuildLog::Puppet->new('keep-b', server => $s);
 

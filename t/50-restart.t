@@ -20,7 +20,7 @@ my $event = mpm() eq 'event';
 # Processes are killed below; httpd says so.
 allow_in_log(qr/AH00052: child pid \d+ exit signal Killed/);
 
-my $s = BuildLog::Server->start("BuildLogMaxBuilds 3\n");
+my $s = BuildLog::Server->start("BuildLogMaxBuilds 3\n", cores => 1);
 my $p = BuildLog::Puppet->new('restart', server => $s);
 my $q = BuildLog::Puppet->new('restart-other', server => $s);
 

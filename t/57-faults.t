@@ -25,7 +25,7 @@ BuildLogMaxBuilds 2
     BuildLogStep then "echo then"
 </Directory>
 END
-my $s     = BuildLog::Server->start($conf);
+my $s     = BuildLog::Server->start($conf, cores => 1);
 my $state = $s->state;
 my %p = map { $_ => BuildLog::Puppet->new("faults-$_", server => $s) } qw(a b c steps);
 my $mark;

@@ -49,7 +49,7 @@ BuildLogPing 200ms
 </IfModule>
 Protocols h2c http/1.1
 END
-    tls => 1, protocols => $h2 ? 'h2 http/1.1' : 'http/1.1');
+    cores => 1, tls => 1, protocols => $h2 ? 'h2 http/1.1' : 'http/1.1');
 my $p = BuildLog::Puppet->new('crowd', server => $s);
 
 # What it printed, and its exit code.

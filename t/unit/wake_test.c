@@ -155,11 +155,14 @@ static int keep_none(bl_wake_t *wake)
 
 static int keep_writers(bl_wake_t *wake)
 {
+    apr_array_header_t *fds = apr_array_make(pool, 4, sizeof(int));
     unsigned before = open_fds();
 
-    bl_wake_keep_writers(wake);
+    bl_wake_keep_writers(wake, fds);
     bl_wake_send(wake, 3);
-    return !(open_fds() == before - SLOTS && bl_wake_reader(wake, 3) == NULL);
+    return !(open_fds() == before - SLOTS && bl_wake_reader(wake, 3) == NULL &&
+             fds->nelts == SLOTS &&
+             fcntl(APR_ARRAY_IDX(fds, SLOTS - 1, int), F_GETFD) >= 0);
 }
 
 static void test_keep(void)
@@ -184,7 +187,7 @@ static void run_runner(bl_table_t *t, bl_wake_t *wake)
 {
     uint64_t round;
 
-    bl_wake_keep_writers(wake);
+    bl_wake_keep_writers(wake, apr_array_make(pool, SLOTS, sizeof(int)));
     for (round = 1; round <= ROUNDS; round++) {
         int slot;
 

@@ -79,6 +79,7 @@ sub leave_descriptors
 {
     my ($pid, $spare) = @_;
     my ($n, $free) = (0, 0);
+    -l "/proc/$pid/fd/2" or die "$pid cannot be looked into: cores => 1?\n";
     while (1) {
         $free++ if !-l "/proc/$pid/fd/$n";
         last if $free > $spare;

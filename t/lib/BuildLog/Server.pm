@@ -21,6 +21,7 @@ package BuildLog::Server;
 #                      asked by $s->request(..., tls => 1) and the like
 #   protocols => 'h2 http/1.1'     of that port (default http/1.1)
 #   files => N         its limit of open files
+#   cores => 1         core files: without, nobody can look into its runner
 #
 # All processes are ended when the test ends, also when it dies; and its error
 # log is looked at as that of the main server is (allow_in_log).
@@ -199,6 +200,7 @@ StartServers 2
 </Directory>
 @{[ $self->_tls, puppets() ]}
 BuildLogStateDir "$self->{state}"
+@{[ $self->{cores} ? qq(CoreDumpDirectory "$self->{dir}") : '' ]}
 Include "$top/conf/buildlog.conf"
 END
 }
@@ -227,6 +229,7 @@ sub make
         protocols => $opt{protocols} // 'http/1.1',
         state     => $opt{state} // "$dir/state",
         files     => $opt{files},
+        cores     => $opt{cores},
         mark      => 0,
     }, $class;
     mkdir $_ or die "$_: $!\n" for $dir, "$dir/htdocs";
