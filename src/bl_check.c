@@ -2,7 +2,7 @@
 /*
  * bl_check.c - what no directive can know by itself
  *
- * DIAGNOSTICS   BL0115
+ * DIAGNOSTICS   BL0115, BL0116
  */
 #include "bl_check.h"
 
@@ -12,6 +12,10 @@
 #include "http_core.h"
 #include "http_main.h"
 #include "mod_buildlog.h"
+/* layer 1 */
+#include "bl_cgroup.h"
+/* layer 3 */
+#include "bl_config.h"
 
 /* Names of variables, wherever they stand: it is enough that one section gives
  * what any section masks. Both hang on the configuration's pool. */
@@ -60,6 +64,25 @@ static void check_masks(apr_pool_t *p, server_rec *s)
     }
 }
 
+/* At a start the parent says it, when it tries; at a reload nothing changes.
+ */
+static int check_cgroup(apr_pool_t *p, server_rec *s)
+{
+    const bl_server_conf_t *conf =
+        ap_get_module_config(s->module_config, &buildlog_module);
+    const char *why;
+
+    if (conf->cgroup.path == NULL ||
+        ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST)
+        return OK;
+    why = bl_cgroup_check(&conf->cgroup, p);
+    if (why == NULL)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                 "BL0116 BuildLogCgroup cannot be used: %s", why);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static int check_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s)
 {
@@ -68,7 +91,7 @@ static int check_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
         ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST)
         return OK;
     check_masks(p, s);
-    return OK;
+    return check_cgroup(ptemp, s);
 }
 
 void bl_check_register_hooks(apr_pool_t *p)

@@ -17,6 +17,7 @@
 #include <apr_tables.h>
 
 #include "bl_build.h"
+#include "bl_cgroup.h"
 #include "bl_wire.h"
 
 /* Of the whole server. */
@@ -26,6 +27,7 @@ typedef struct {
     uid_t uid;
     gid_t gid;
     bl_limits_t limits;
+    bl_cgroup_t cgroup;    /* path NULL: builds have no groups */
     const char *db_driver; /* of the history; NULL: there is none */
     const char *db_params; /* NULL: default */
     apr_uint32_t max_clients;

@@ -63,6 +63,7 @@ typedef struct {
     bl_statedir_t dir;
     const char *db_driver; /* of the history; NULL: there is none */
     const char *db_params;
+    bl_cgroup_t cgroup; /* path NULL: builds have no groups */
     bl_seal_key_t seal; /* for secrets of builds that wait, in memory only */
     int lifeline[2];    /* [1] only in the parent */
     pid_t parent;
@@ -139,6 +140,22 @@ static int slot_count(void)
     return n < BL_TABLE_SLOTS_MAX ? n : BL_TABLE_SLOTS_MAX;
 }
 
+static int open_cgroup(retained_t *keep, server_rec *s)
+{
+    const char *why;
+
+    keep->cgroup = bl_config_server()->cgroup;
+    if (keep->cgroup.path == NULL)
+        return OK;
+    keep->cgroup.path = apr_pstrdup(s->process->pool, keep->cgroup.path);
+    why = bl_cgroup_open(&keep->cgroup, keep->dir.user, config_pool);
+    if (why == NULL)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                 "BL0116 BuildLogCgroup cannot be used: %s", why);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 /* Everything that lives as long as the parent. */
 static int begin_all(retained_t *keep, server_rec *s)
 {
@@ -154,6 +171,9 @@ static int begin_all(retained_t *keep, server_rec *s)
         return result;
     keep->db_driver = apr_pstrdup(p, bl_config_server()->db_driver);
     keep->db_params = apr_pstrdup(p, bl_config_database(config_pool));
+    result = open_cgroup(keep, s);
+    if (result != OK)
+        return result;
     rv = bl_table_create(&keep->table, slot_count(), p);
     if (rv != APR_SUCCESS)
         return bl_statedir_fail(s, rv, "no shared memory");
@@ -232,6 +252,24 @@ static void be_opaque(void)
     prctl(PR_SET_DUMPABLE, ap_coredumpdir_configured ? 1 : 0);
 }
 
+static void enter_cgroup(bl_runner_setup_t *setup, server_rec *s,
+                         apr_pool_t *p)
+{
+    apr_status_t rv;
+
+    if (retained->cgroup.path == NULL)
+        return;
+    rv = bl_cgroup_enter(&retained->cgroup, p);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s,
+                     "BL0116 BuildLogCgroup cannot be used: the runner cannot "
+                     "go into %s/runner",
+                     retained->cgroup.path);
+        _exit(1);
+    }
+    setup->cgroup = &retained->cgroup;
+}
+
 static void runner_main(server_rec *s)
 {
     bl_runner_setup_t setup;
@@ -244,6 +282,7 @@ static void runner_main(server_rec *s)
     setsid();
     umask(027);
     memset(&setup, 0, sizeof(setup));
+    enter_cgroup(&setup, s, p);
     setup.home = drop_privileges(s, p);
     if (setup.home == NULL || chdir("/") != 0) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, errno, s,
@@ -409,6 +448,12 @@ static int go_on(retained_t *keep, server_rec *s)
                      "BL0110 builds run as user %ld until httpd is stopped "
                      "and started",
                      (long)keep->dir.user);
+    if (!is_same(keep->cgroup.path, bl_config_server()->cgroup.path) ||
+        keep->cgroup.memory != bl_config_server()->cgroup.memory ||
+        keep->cgroup.pids != bl_config_server()->cgroup.pids)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "BL0117 BuildLogCgroup stays as it was until httpd is "
+                     "stopped and started");
     /* What it is may hold a password. */
     if (!is_same(keep->db_driver, bl_config_server()->db_driver) ||
         !is_same(keep->db_params, bl_config_database(config_pool)))

@@ -31,6 +31,12 @@
 #define MAX_PARKED_MOST 100000
 #define KEEP_COUNT_MOST 10000000
 #define KEEP_DAYS_MOST 36500
+/* With less hardly a shell begins. */
+#define CGROUP_MEMORY_LEAST (APR_UINT64_C(4) << 20)
+#define CGROUP_MEMORY_MOST (APR_UINT64_C(1) << 40)
+#define CGROUP_PIDS_LEAST 8
+#define CGROUP_PIDS_MOST 4194304
+#define CGROUP_PATH_MOST 1024
 #define LINE_LIMIT_LEAST 256
 #define LINE_LIMIT_MOST (1024 * 1024)
 
@@ -279,6 +285,50 @@ static const char *add_keep(cmd_parms *cmd, void *dummy, const char *value)
     return wrong(cmd, value,
                  "count=N (up to 10000000), age=TIME such as 90d or 12h (up "
                  "to 36500d) or size=BYTES such as 10G; 0 is no limit");
+}
+
+static const char *add_to_cgroup(cmd_parms *cmd, const char *value)
+{
+    bl_cgroup_t *cgroup = &server_conf(cmd)->cgroup;
+    apr_uint64_t n;
+
+    if (strncmp(value, "memory=", 7) == 0 && read_size(&n, value + 7) &&
+        n >= CGROUP_MEMORY_LEAST && n <= CGROUP_MEMORY_MOST) {
+        cgroup->memory = n;
+        return NULL;
+    }
+    if (strncmp(value, "pids=", 5) == 0 && read_size(&n, value + 5) &&
+        n >= CGROUP_PIDS_LEAST && n <= CGROUP_PIDS_MOST) {
+        cgroup->pids = (apr_uint32_t)n;
+        return NULL;
+    }
+    return wrong(cmd, value,
+                 "memory=BYTES from 4M to 1T, such as 512M or 2G, or pids=N "
+                 "from 8 to 4194304");
+}
+
+static const char *set_cgroup(cmd_parms *cmd, void *dummy, const char *path,
+                              const char *first, const char *second)
+{
+    bl_cgroup_t *cgroup = &server_conf(cmd)->cgroup;
+    const char *error = check_global(cmd);
+    apr_size_t len = strlen(path);
+
+    if (error != NULL)
+        return error;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (path[0] != '/' || len == 1 || len > CGROUP_PATH_MOST)
+        return wrong(cmd, path,
+                     "the absolute path of a directory of a cgroup2 file "
+                     "system, such as /sys/fs/cgroup/buildlog");
+    memset(cgroup, 0, sizeof(*cgroup));
+    cgroup->path = apr_pstrmemdup(cmd->pool, path, len);
+    if (first != NULL)
+        error = add_to_cgroup(cmd, first);
+    if (error == NULL && second != NULL)
+        error = add_to_cgroup(cmd, second);
+    return error;
 }
 
 /* ---- directory ------------------------------------------------------ */
@@ -543,6 +593,9 @@ const command_rec bl_directives[] = {
                   "directory of logs, history and the runner's socket"),
     AP_INIT_TAKE12("BuildLogUser", set_user, NULL, SERVER,
                    "user, and perhaps group, that builds run as"),
+    AP_INIT_TAKE123("BuildLogCgroup", set_cgroup, NULL, SERVER,
+                    "control group below which each build has one, and "
+                    "limits: memory=bytes pids=n"),
     AP_INIT_TAKE1("BuildLogMaxBuilds", set_max_builds, NULL, SERVER,
                   "builds at once"),
     AP_INIT_TAKE1("BuildLogMaxQueue", set_max_queue, NULL, SERVER,

@@ -14,6 +14,7 @@
 #include <apr_tables.h>
 #include <sys/types.h>
 
+#include "bl_cgroup.h"
 #include "bl_seal.h"
 #include "bl_table.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     const char *spool_dir;
     const char *home;          /* of the user that builds run as */
     const bl_seal_key_t *seal; /* of this server */
+    const bl_cgroup_t *cgroup; /* NULL: builds have no groups */
     const char *server; /* "BUILDLOG_SERVER=...": whose build a process is */
     bl_table_t *table;
     apr_pollset_t *pollset;

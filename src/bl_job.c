@@ -18,6 +18,7 @@
 /* layer 1 */
 #include "bl_spool.h"
 /* this side of layer 2 */
+#include "bl_group.h"
 #include "bl_keeper.h"
 #include "bl_output.h"
 #include "bl_secret.h"
@@ -47,7 +48,8 @@ struct bl_job_t {
     bl_build_t *build;
     phase_e phase;
     bl_output_t *output;
-    bl_mask_t *mask; /* NULL: nothing is secret, or it has not begun */
+    bl_mask_t *mask;   /* NULL: nothing is secret, or it has not begun */
+    bl_group_t *group; /* NULL: there is none */
     int row;
     bl_keeper_t *keeper; /* NULL: none */
     pid_t keeper_pid;
@@ -171,13 +173,17 @@ static void decide(bl_job_t *job, bl_build_state_e end, const char *reason)
 
 static void keeper_gone(bl_job_t *job)
 {
+    int killed;
+
     bl_output_drain(job->output);
     bl_output_detach(job->output);
     bl_watch_set(job->host, &job->control, 0);
     bl_host_forget_keeper(job->host, job->keeper_pid);
     /* When somebody killed it, what it kept is the runner's to end now. */
-    if (!bl_keeper_close(&job->keeper))
+    killed = !bl_keeper_close(&job->keeper);
+    if (killed)
         bl_host_end_orphans(job->host);
+    bl_group_end(job->group, killed, job->pool);
     job->keeper_pid = 0;
     if (job->phase == PHASE_STEPS)
         decide(job, BL_BUILD_LOST, "the process that kept it was killed");
@@ -210,11 +216,25 @@ static void begin_ending(bl_job_t *job, bl_keeper_end_e how)
     bl_keeper_end(job->keeper, how);
 }
 
+/* A step is over. reason: why it failed; NULL: it did not. */
+static void judge_step(bl_job_t *job, const char *reason)
+{
+    const char *lack = bl_group_lack(job->group, job->pool);
+
+    if (reason != NULL && lack != NULL)
+        reason = apr_pstrcat(job->pool, reason, ": ", lack, NULL);
+    else if (lack != NULL)
+        bl_output_note(job->output, 0,
+                       apr_pstrcat(job->pool, "In this step: ", lack, NULL));
+    if (reason != NULL)
+        decide(job, BL_BUILD_FAILED, reason);
+}
+
 static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
 {
     bl_build_t *build = job->build;
+    const char *reason = NULL;
     bl_build_step_t *step;
-    int failed;
 
     if (event->step < 0 || event->step >= build->step_count)
         return;
@@ -225,7 +245,6 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
     step->signal = event->signal;
     build->exit = event->exit;
     build->signal = event->signal;
-    failed = event->what == BL_KEEPER_NOT_STARTED || event->exit != 0;
     if (event->what == BL_KEEPER_NOT_STARTED) {
         if (is_shortage(event->error))
             bl_diag(BL_DIAG_ERROR, event->error,
@@ -233,16 +252,15 @@ static void step_over(bl_job_t *job, const bl_keeper_event_t *event)
                     ": no process for its step \"%s\", it fails; see the "
                     "limits of processes and open files of its user",
                     build->id, step->name);
-        decide(
-            job, BL_BUILD_FAILED,
-            bl_words_not_started(build, event->step, event->error, job->pool));
+        reason =
+            bl_words_not_started(build, event->step, event->error, job->pool);
     }
-    else if (failed)
-        decide(job, BL_BUILD_FAILED,
-               bl_words_step_ended(build, event->step, job->pool));
+    else if (event->exit != 0)
+        reason = bl_words_step_ended(build, event->step, job->pool);
+    judge_step(job, reason);
     if (job->phase != PHASE_STEPS)
         bl_output_commit(job->output); /* already told to end */
-    else if (!failed && event->step + 1 < build->step_count)
+    else if (reason == NULL && event->step + 1 < build->step_count)
         begin_step(job, event->step + 1);
     else
         begin_ending(job, BL_KEEPER_END_CLEAN);
@@ -386,11 +404,49 @@ static apr_time_t tell_position(bl_job_t *job)
 
 /* ---- life ----------------------------------------------------------- */
 
+static const char *why_not(const bl_job_t *job, const char *what,
+                           apr_status_t rv)
+{
+    char text[128];
+
+    return apr_pstrcat(job->pool, what, ": ",
+                       apr_strerror(rv, text, sizeof(text)), NULL);
+}
+
+/* @return why not; NULL: it is there */
+static const char *start_keeper(bl_job_t *job)
+{
+    bl_cgroup_fds_t fds;
+    apr_status_t rv;
+
+    rv = bl_group_create(&job->group, job->host, job->build->id, job->pool);
+    if (rv == APR_SUCCESS)
+        rv = bl_group_open(&fds, job->group, job->pool);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv,
+                "BL0208 build %" APR_UINT64_T_FMT
+                ": no control group for it, it fails; see BuildLogCgroup",
+                job->build->id);
+        bl_group_end(job->group, 0, job->pool);
+        return why_not(job, "its control group could not be made", rv);
+    }
+    rv = bl_keeper_start(&job->keeper, job->order, &fds, job->pool);
+    if (rv != APR_SUCCESS) {
+        bl_diag(BL_DIAG_ERROR, rv,
+                "BL0213 build %" APR_UINT64_T_FMT
+                ": no process for it, it fails; see the limits of processes "
+                "and open files of its user",
+                job->build->id);
+        bl_group_end(job->group, 0, job->pool);
+        return why_not(job, "no process could be started", rv);
+    }
+    return NULL;
+}
+
 void bl_job_start(bl_job_t *job)
 {
     bl_build_t *build = job->build;
-    char text[128];
-    apr_status_t rv;
+    const char *why = NULL;
 
     build->position = 0;
     add_environment(job);
@@ -399,22 +455,13 @@ void bl_job_start(bl_job_t *job)
     job->begun = job->host->tick;
     job->phase = PHASE_STEPS;
     job->end = BL_BUILD_SUCCEEDED; /* unless something speaks against it */
-    rv = bl_secret_hide(&job->mask, job->order, build, job->output, job->pool);
-    if (rv != APR_SUCCESS) {
-        decide(job, BL_BUILD_FAILED, bl_words_not_masked(job->pool));
-        end_build(job);
-        return;
-    }
-    rv = bl_keeper_start(&job->keeper, job->order, job->pool);
-    if (rv != APR_SUCCESS) {
-        bl_diag(BL_DIAG_ERROR, rv,
-                "BL0213 build %" APR_UINT64_T_FMT
-                ": no process for it, it fails; see the limits of processes "
-                "and open files of its user",
-                build->id);
-        decide(job, BL_BUILD_FAILED,
-               apr_psprintf(job->pool, "no process could be started: %s",
-                            apr_strerror(rv, text, sizeof(text))));
+    if (bl_secret_hide(&job->mask, job->order, build, job->output,
+                       job->pool) != APR_SUCCESS)
+        why = bl_words_not_masked(job->pool);
+    if (why == NULL)
+        why = start_keeper(job);
+    if (why != NULL) {
+        decide(job, BL_BUILD_FAILED, why);
         end_build(job);
         return;
     }

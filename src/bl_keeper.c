@@ -63,7 +63,7 @@ static int fd_of(apr_file_t *file)
 }
 
 apr_status_t bl_keeper_start(bl_keeper_t **out, const bl_order_t *order,
-                             apr_pool_t *p)
+                             bl_cgroup_fds_t *group, apr_pool_t *p)
 {
     bl_keeper_t *k;
     apr_pool_t *pool;
@@ -95,9 +95,10 @@ apr_status_t bl_keeper_start(bl_keeper_t **out, const bl_order_t *order,
         goto failed;
     }
     if (k->pid == 0)
-        bl_kept_main(order, pair[1], fd_of(o.writer), fd_of(e.writer));
+        bl_kept_main(order, pair[1], fd_of(o.writer), fd_of(e.writer), group);
 
     close(pair[1]);
+    bl_cgroup_fds_close(group);
     apr_file_close(o.writer);
     apr_file_close(e.writer);
     k->out = o.reader;
@@ -108,6 +109,7 @@ apr_status_t bl_keeper_start(bl_keeper_t **out, const bl_order_t *order,
     return APR_SUCCESS;
 
 failed:
+    bl_cgroup_fds_close(group);
     apr_pool_destroy(pool);
     return rv;
 }

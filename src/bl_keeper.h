@@ -29,6 +29,7 @@
 #include <apr_file_io.h>
 #include <apr_pools.h>
 
+#include "bl_cgroup.h"
 #include "bl_wire.h"
 
 typedef struct bl_keeper_t bl_keeper_t;
@@ -60,12 +61,13 @@ typedef enum {
  * Fork a keeper.
  *
  * @param order  what to run; env is the whole environment of the steps
+ * @param group  of the build; closed here
  * @param p      lives until the keeper is gone
  * @return APR_SUCCESS; the reason why no process or pipe could be made, *out
  *         untouched
  */
 apr_status_t bl_keeper_start(bl_keeper_t **out, const bl_order_t *order,
-                             apr_pool_t *p);
+                             bl_cgroup_fds_t *group, apr_pool_t *p);
 
 pid_t bl_keeper_pid(const bl_keeper_t *keeper);
 

@@ -32,7 +32,16 @@
 #include "bl_tree.h"
 
 /* Where the descriptors stand in the keeper; all above are closed. */
-enum { FD_CONTROL = 3, FD_OUT, FD_ERR, FD_NULL, FD_FIRST_UNUSED };
+enum {
+    FD_CONTROL = 3,
+    FD_OUT,
+    FD_ERR,
+    FD_NULL,
+    FD_ENTER, /* these three are not there without BuildLogCgroup */
+    FD_LEAVE,
+    FD_KILL,
+    FD_FIRST_UNUSED
+};
 
 /* Gives each step a session of its own: a step that kills its process group
  * does not kill its keeper. It becomes the shell without a fork, for a child
@@ -53,7 +62,8 @@ typedef struct {
     apr_pool_t *scratch; /* cleared for each use */
     pid_t step_pid;      /* 0: none runs */
     int step;
-    int ending; /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
+    int ending;               /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
+    int has[FD_FIRST_UNUSED]; /* is this place taken? */
 } kept_t;
 
 static void on_signal(int sig)
@@ -73,7 +83,7 @@ static void tell(const kept_t *kept, int what, int value)
     send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
 }
 
-/* ---- steps ---------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------ */
 
 static void child_failed(apr_pool_t *p, apr_status_t rv, const char *what)
 {
@@ -108,6 +118,35 @@ static void set_limit(apr_procattr_t *attr, apr_int32_t what,
     r->rlim_max = limit->hard == APR_UINT64_MAX ? RLIM_INFINITY : limit->hard;
     apr_procattr_limit_set(attr, what, r);
 }
+
+/* ---- groups (G2 in bl_cgroup.h) ------------------------------------- */
+
+/* place: FD_ENTER, FD_LEAVE or FD_KILL; when it is not there nothing happens.
+ */
+static apr_status_t group_write(const kept_t *kept, int place,
+                                const char *text)
+{
+    if (!kept->has[place] || write(place, text, strlen(text)) >= 0)
+        return APR_SUCCESS;
+    return APR_FROM_OS_ERROR(errno);
+}
+
+/* A process is born where its parent is: the keeper goes into the group for a
+ * moment. */
+static apr_status_t create_inside(const kept_t *kept, apr_proc_t *proc,
+                                  const char *const *argv,
+                                  apr_procattr_t *attr)
+{
+    apr_status_t rv = group_write(kept, FD_ENTER, "0");
+
+    if (rv == APR_SUCCESS)
+        rv = apr_proc_create(proc, argv[0], argv, kept->env, attr,
+                             kept->scratch);
+    group_write(kept, FD_LEAVE, "0");
+    return rv;
+}
+
+/* ---- steps ---------------------------------------------------------- */
 
 static apr_status_t start_step(kept_t *kept)
 {
@@ -147,7 +186,7 @@ static apr_status_t start_step(kept_t *kept)
               p);
     set_limit(attr, APR_LIMIT_NPROC,
               &kept->order->rlimits[BL_WIRE_RLIMIT_NPROC], p);
-    rv = apr_proc_create(&proc, argv[0], argv, kept->env, attr, p);
+    rv = create_inside(kept, &proc, argv, attr);
     if (rv == APR_SUCCESS)
         kept->step_pid = proc.pid;
     return rv;
@@ -216,8 +255,9 @@ static void end_all(kept_t *kept)
     if (!wait_for_all(kept, kept->order->kill_grace))
         return;
     /* Stop all first: what is stopped forks no more while the others are
-     * killed. */
+     * killed. A group goes at once. */
     do {
+        group_write(kept, FD_KILL, "1");
         signal_all(kept, SIGSTOP);
         signal_all(kept, SIGKILL);
     } while (wait_for_all(kept, LOOK_TIME));
@@ -272,27 +312,40 @@ static void keep(kept_t *kept)
  *
  * The runner may have all that it may have: until something is closed there is
  * no other room than what the first two are. */
-static void settle_descriptors(int control, int out, int err)
+static void settle_descriptors(kept_t *kept, int control, int out, int err,
+                               const bl_cgroup_fds_t *group)
 {
-    int null, c, o, e, n;
+    int fds[FD_FIRST_UNUSED], place;
 
     dup2(out, STDIN_FILENO);
     dup2(err, STDOUT_FILENO);
     apr_pool_cleanup_for_exec();
-    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    /* First out of the way of the places, then down to them. */
-    c = fcntl(control, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
-    o = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
-    e = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
-    n = fcntl(null, F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
-    if (c < 0 || o < 0 || e < 0 || n < 0)
+    fds[FD_CONTROL] = control;
+    fds[FD_OUT] = STDIN_FILENO;
+    fds[FD_ERR] = STDOUT_FILENO;
+    fds[FD_NULL] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fds[FD_ENTER] = group->enter;
+    fds[FD_LEAVE] = group->leave;
+    fds[FD_KILL] = group->kill;
+    if (fds[FD_NULL] < 0)
         _exit(1);
-    dup2(n, STDIN_FILENO);
-    dup2(n, STDOUT_FILENO);
-    dup3(c, FD_CONTROL, O_CLOEXEC);
-    dup3(o, FD_OUT, O_CLOEXEC);
-    dup3(e, FD_ERR, O_CLOEXEC);
-    dup3(n, FD_NULL, O_CLOEXEC);
+    /* First out of the way of the places, then down to them. */
+    for (place = FD_CONTROL; place < FD_FIRST_UNUSED; place++) {
+        if (fds[place] < 0)
+            continue;
+        fds[place] = fcntl(fds[place], F_DUPFD_CLOEXEC, FD_FIRST_UNUSED);
+        if (fds[place] < 0)
+            _exit(1);
+    }
+    dup2(fds[FD_NULL], STDIN_FILENO);
+    dup2(fds[FD_NULL], STDOUT_FILENO);
+    for (place = FD_CONTROL; place < FD_FIRST_UNUSED; place++) {
+        kept->has[place] = fds[place] >= 0;
+        if (kept->has[place])
+            dup3(fds[place], place, O_CLOEXEC);
+        else
+            close(place); /* the number may become another's */
+    }
     close_range(FD_FIRST_UNUSED, ~0U, 0);
 }
 
@@ -318,20 +371,21 @@ static void settle_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-void bl_kept_main(const bl_order_t *order, int control, int out, int err)
+void bl_kept_main(const bl_order_t *order, int control, int out, int err,
+                  const bl_cgroup_fds_t *group)
 {
     kept_t kept;
     int i;
 
+    memset(&kept, 0, sizeof(kept));
     settle_signals();
-    settle_descriptors(control, out, err);
+    settle_descriptors(&kept, control, out, err, group);
     setsid();
     prctl(PR_SET_NAME, "buildlog-keeper");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* K4 */
     umask(022);
 
-    memset(&kept, 0, sizeof(kept));
     kept.order = order;
     /* A pool of its own: those of the runner have cleanups that are not the
      * keeper's to run. */

@@ -8,6 +8,7 @@
 #ifndef BL_KEPT_H
 #define BL_KEPT_H
 
+#include "bl_cgroup.h"
 #include "bl_wire.h"
 
 enum {
@@ -34,8 +35,9 @@ typedef struct {
  *
  * @param control  socket to the runner
  * @param out,err  writing ends of the build's pipes
+ * @param group    of the build
  */
-void bl_kept_main(const bl_order_t *order, int control, int out, int err)
-    __attribute__((noreturn));
+void bl_kept_main(const bl_order_t *order, int control, int out, int err,
+                  const bl_cgroup_fds_t *group) __attribute__((noreturn));
 
 #endif /* BL_KEPT_H */

@@ -2,8 +2,9 @@
 /*
  * bl_orphans.c - processes of builds whose runner was killed
  *
- * LIMITS        a process that hides its environment is not found. A keeper
- *               that lives finds it all the same: it is its subreaper.
+ * LIMITS        a process that hides its environment is found in the group of
+ *               its build, if it has one (BuildLogCgroup). A keeper that lives
+ *               finds it all the same: it is its subreaper.
  * DIAGNOSTICS   BL0205 processes of a lost build are ended
  */
 #include "bl_orphans.h"
@@ -78,13 +79,31 @@ int bl_orphans_hold(const bl_orphans_t *o, const char *project)
     return 0;
 }
 
-/* @return how many there are */
+/* One that hides its environment is in its build's group all the same.
+ * @return 1: there is one */
+static int look_into_group(bl_orphans_t *o, const orphan_t *orphan, int sig)
+{
+    const bl_cgroup_t *cgroup = o->host->cgroup;
+
+    if (cgroup == NULL)
+        return 0;
+    apr_pool_clear(o->scratch);
+    if (!bl_cgroup_is_populated(cgroup, orphan->build, o->scratch))
+        return 0;
+    if (sig != 0)
+        bl_cgroup_kill(cgroup, orphan->build, o->scratch);
+    return 1;
+}
+
+/* @return how many there are, or a few more */
 static int look(bl_orphans_t *o, orphan_t *orphan)
 {
     const char *entries[] = {orphan->id_entry, orphan->project_entry,
                              o->host->server, NULL};
     int sig = o->host->tick >= o->deadline ? SIGKILL : 0;
     int found = bl_tree_signal_env(entries, sig);
+
+    found += look_into_group(o, orphan, sig);
 
     if (found > 0 && sig != 0 && !orphan->told) {
         bl_diag(BL_DIAG_WARNING, 0,

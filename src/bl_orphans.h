@@ -14,7 +14,8 @@
  *
  * R1  only a process of this user whose environment has the number and the
  *     project of the lost build is signalled, by a handle that no other
- *     process can get: never a stranger's
+ *     process can get, or one in the build's own control group: never a
+ *     stranger's
  */
 #ifndef BL_ORPHANS_H
 #define BL_ORPHANS_H

@@ -48,6 +48,9 @@
 /* A log that could not be ended is tried again. */
 #define UNENDED_TIME apr_time_from_sec(10)
 
+/* Groups that nobody needs cost next to nothing. */
+#define GROUPS_TIME apr_time_from_sec(10)
+
 #define POLL_RESULTS 256
 
 typedef struct {
@@ -60,6 +63,7 @@ typedef struct {
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
     bl_recovered_t recovered;
     int lost_taken;         /* so many of recovered.lost are looked for */
+    apr_time_t groups_due;  /* when groups that are left are looked for */
     apr_time_t unended_due; /* when what could not be ended is tried again */
     bl_orphans_t *orphans;
     bl_retention_t *retention;
@@ -412,6 +416,32 @@ static void look_for_lost(runner_t *r)
                                      const bl_build_t *));
 }
 
+static int is_job(void *baton, apr_uint64_t build)
+{
+    const runner_t *r = baton;
+    int i;
+
+    for (i = 0; i < r->jobs->nelts; i++) {
+        if (bl_job_build(job_at(r, i))->id == build)
+            return 1;
+    }
+    return 0;
+}
+
+/* Groups of builds that an earlier runner has left, or whose last process took
+ * its time to go. */
+static void sweep_groups(runner_t *r)
+{
+    apr_pool_t *scratch;
+
+    if (r->host.cgroup == NULL || r->host.tick < r->groups_due)
+        return;
+    apr_pool_create(&scratch, r->pool);
+    bl_cgroup_sweep(r->host.cgroup, is_job, r, scratch);
+    apr_pool_destroy(scratch);
+    r->groups_due = r->host.tick + GROUPS_TIME;
+}
+
 static apr_time_t tick(runner_t *r)
 {
     apr_time_t next = r->host.tick + LOOK_TIME, due;
@@ -422,6 +452,7 @@ static apr_time_t tick(runner_t *r)
         next = due < next ? due : next;
     }
     bl_intake_tick(r->intake);
+    sweep_groups(r);
     if (r->recovered.unended->nelts > 0 && r->host.tick >= r->unended_due) {
         r->unended_due = r->host.tick + UNENDED_TIME;
         bl_recovery_retry(&r->recovered, &r->host);
@@ -544,6 +575,7 @@ static apr_status_t begin(runner_t *r)
     r->host.spool_dir = bl_spool_dir(r->setup->state_dir, r->pool);
     r->host.home = r->setup->home;
     r->host.seal = r->setup->seal;
+    r->host.cgroup = r->setup->cgroup;
     r->host.server =
         apr_pstrcat(r->pool, "BUILDLOG_SERVER=", r->setup->state_dir, NULL);
     r->host.table = r->setup->table;

@@ -20,6 +20,7 @@
 #include <apr_pools.h>
 #include <sys/types.h>
 
+#include "bl_cgroup.h"
 #include "bl_seal.h"
 #include "bl_table.h"
 #include "bl_wake.h"
@@ -35,6 +36,7 @@ typedef struct {
     pid_t parent;
     uid_t user; /* of httpd's children: who may give orders */
     bl_limits_t limits;
+    const bl_cgroup_t *cgroup; /* it is in its runner/; NULL: none */
     const bl_seal_key_t *seal; /* for secrets of builds that wait */
     const char *db_driver;     /* of the history; NULL: there is none */
     const char *db_params;

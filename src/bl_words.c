@@ -71,6 +71,43 @@ const char *bl_words_not_masked(apr_pool_t *p)
                         BL_MASK_MOST);
 }
 
+/* "512M": in the largest unit that leaves no rest. */
+static const char *bytes_text(apr_uint64_t bytes, apr_pool_t *p)
+{
+    static const char units[] = "TGMK";
+    int i;
+
+    for (i = 0; units[i] != '\0'; i++) {
+        apr_uint64_t unit = APR_UINT64_C(1) << (10 * (4 - i));
+
+        if (bytes % unit == 0)
+            return apr_psprintf(p, "%" APR_UINT64_T_FMT "%c", bytes / unit,
+                                units[i]);
+    }
+    return apr_psprintf(p, "%" APR_UINT64_T_FMT, bytes);
+}
+
+const char *bl_words_no_memory(apr_uint64_t killed, apr_uint64_t limit,
+                               apr_pool_t *p)
+{
+    return apr_psprintf(p,
+                        "out of memory, the kernel ended %" APR_UINT64_T_FMT
+                        " process%s%s%s%s",
+                        killed, killed == 1 ? "" : "es",
+                        limit != 0 ? " (BuildLogCgroup memory=" : "",
+                        limit != 0 ? bytes_text(limit, p) : "",
+                        limit != 0 ? ")" : "");
+}
+
+const char *bl_words_no_process(apr_uint64_t refused, apr_uint32_t limit,
+                                apr_pool_t *p)
+{
+    return apr_psprintf(p,
+                        "%" APR_UINT64_T_FMT " process%s could not be begun "
+                        "(BuildLogCgroup pids=%u)",
+                        refused, refused == 1 ? "" : "es", limit);
+}
+
 const char *bl_words_left_behind(int count, apr_pool_t *p)
 {
     if (count == 1)

@@ -38,6 +38,13 @@ const char *bl_words_not_started(const bl_build_t *build, int step,
 /** Why a build failed whose secrets cannot be masked. */
 const char *bl_words_not_masked(apr_pool_t *p);
 
+/** What the limits of a build's control group did to it; 0: the kernel had no
+ * memory without a limit of ours. */
+const char *bl_words_no_memory(apr_uint64_t killed, apr_uint64_t limit,
+                               apr_pool_t *p);
+const char *bl_words_no_process(apr_uint64_t refused, apr_uint32_t limit,
+                                apr_pool_t *p);
+
 /** How many processes, at least one, were ended with the build. */
 const char *bl_words_left_behind(int count, apr_pool_t *p);
 

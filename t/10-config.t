@@ -65,6 +65,17 @@ my @values = (
         [['no-such-user', undef, qr/name of a user/],
          ['root', undef, qr/other than the superuser/],
          ['nobody no-such-group', 'no-such-group', qr/name of a group/]]],
+    ['BuildLogCgroup', '',
+        # What is no control group does not stop a value; t/26-cgroup.t has that.
+        [],
+        [['buildlog', undef, qr/the absolute path of a directory of a cgroup2 file system/],
+         ['/', undef, qr/the absolute path/], ['//', undef, qr/the absolute path/],
+         ['/' . 'x' x 1024, undef, qr/the absolute path/],
+         (map { ["/x $_", $_, qr/memory=BYTES from 4M to 1T, .*pids=N from 8 to 4194304/] }
+            qw(memory memory= memory=0 memory=3M memory=2T memory=1.5G memory=-1 memory=x Memory=1G
+               pids=7 pids=0 pids= pids=4194305 pids=-8 pids=x 512M cpu=1)),
+         ['/x memory=8M 100', '100', qr/pids=N/],
+         ['/x memory=8M pids=8 pids=9', '', qr/takes one, two or three arguments/]]],
     ['BuildLogMaxBuilds', '', ['1', '128'],
         [map { [$_, undef, $count->(1, 128)] }
             qw(0 129 -1 +1 2x 1.5 0x10 many 99999999999999999999)]],

@@ -35,6 +35,8 @@ stage=$(mktemp -d "$tmp/buildlog-XXXXXX")
 keep=1
 disk=$stage/disk # a small one, for tests that fill it
 no_disk='only root may mount one'
+cgroup= # a control group that belongs to the tests, who are in one below it
+no_cgroup='only root may make one'
 # Each process of a server has the stage in its command line or environment. A
 # zombie has neither.
 left() { # by a pattern on stdin, for grep's own command line is among these
@@ -46,6 +48,9 @@ finish() {
     for pid in $(left); do
         kill -9 "$pid" 2>/dev/null || true
     done
+    if [ -z "$no_cgroup" ]; then
+        find "$cgroup" -depth -type d -exec rmdir {} + || true
+    fi
     # A stage that is kept keeps what was on it, and no mount.
     if [ -z "$no_disk" ]; then
         cp -R "$disk" "$stage/disk.kept" || true
@@ -121,11 +126,30 @@ if [ "$(id -u)" = 0 ]; then
         no_disk=$why
     fi
 fi
+# A control group (version 2), and what the kernel lets it limit.
+make_cgroup() {
+    mounted=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+    [ -n "$mounted" ] || { echo 'no cgroup2 file system is mounted'; return 1; }
+    cgroup=$mounted/$(basename "$stage")
+    mkdir "$cgroup" && mkdir "$cgroup/tests" || return 1
+    chown nobody "$cgroup" "$cgroup/cgroup.procs" "$cgroup/cgroup.subtree_control" \
+        "$cgroup/tests" "$cgroup/tests/cgroup.procs"
+}
+if [ "$(id -u)" = 0 ]; then
+    # Not in a subshell, for it sets $cgroup.
+    if make_cgroup >"$stage/tmp/cgroup" 2>&1; then
+        no_cgroup=
+    else
+        no_cgroup=$(cat "$stage/tmp/cgroup")
+        [ -z "$cgroup" ] || find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    fi
+fi
 rc=0
 # A clean environment: proxies, locales and debug switches of the caller change
 # nothing.
-(cd "$stage" && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
+(cd "$stage" && { [ -n "$no_cgroup" ] || echo 0 >"$cgroup/tests/cgroup.procs"; } && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
     PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 SMALL_DISK="$disk" NO_SMALL_DISK="$no_disk" \
+    TEST_CGROUP="$cgroup" NO_TEST_CGROUP="$no_cgroup" \
     ${SHOTS:+"SHOTS=$SHOTS"} ${LOOK:+"LOOK=$LOOK"} ${ONLY:+"ONLY=$ONLY"} ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
     perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
