@@ -117,6 +117,9 @@ unit: $(UNIT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests and fuzz replays
 suite: $(MODULE) $(COMMAND) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
 	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)
 
+root: $(MODULE) ## tests of a server that root starts; only root can run them
+	@MODULE=$(MODULE) APXS=$(APXS) prove t/root
+
 ASAN = BUILD=build/asan MODULE=build/asan/mod_buildlog.so \
        SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer \
        -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE'
@@ -173,6 +176,6 @@ clean: ## remove what was built (not what make deps installed)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: all deps deps-test run test lint unit suite asan fuzz bench \
+.PHONY: all deps deps-test run test lint unit suite root asan fuzz bench \
         bench-store bench-page screenshots install clean help
 .DELETE_ON_ERROR:

@@ -202,7 +202,7 @@ exec perl -e '
     for my $depth (1 .. 7) { fork }
     print "bomb\n";
     while (1) {
-        select undef, undef, undef, 0.02;
+        select undef, undef, undef, 0.2;
         my $pid = fork // next;
         exit if !$pid;
         waitpid $pid, 0;

@@ -232,7 +232,7 @@ perl -e '
 perl -e '
     for (1 .. 7) { fork }
     while (1) {
-        select undef, undef, undef, 0.02;
+        select undef, undef, undef, 0.2;
         my $pid = fork // next;
         exit if !$pid;
         waitpid $pid, 0;

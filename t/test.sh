@@ -64,6 +64,7 @@ if [ $failed = 0 ]; then
     part "suite, worker MPM" $make suite MPM=worker
     wait "$beside" || true
     beside=
+    [ "$(id -u)" != 0 ] || part "as root" $make root
     for name in "page, event MPM" "suite, prefork MPM"; do
         echo "== $name"
         cat "$out/$name"
