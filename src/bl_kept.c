@@ -7,6 +7,8 @@
  *               K3 a step has default signal dispositions and an empty mask
  *               K4 nothing that a step runs has more rights than it: set-uid
  *                  and the like are void below the keeper
+ *               K5 all steps run in one directory: the one that the project's
+ *                  path names without a link
  * DIAGNOSTICS   what goes wrong is told to the runner, which writes the log
  */
 #include "bl_kept.h"
@@ -14,6 +16,7 @@
 /* libc */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -62,7 +65,9 @@ typedef struct {
     apr_pool_t *scratch; /* cleared for each use */
     pid_t step_pid;      /* 0: none runs */
     int step;
-    int ending;               /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
+    int is_in_project;     /* this process is in its directory, */
+    struct stat directory; /* this one */
+    int ending;            /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
     int has[FD_FIRST_UNUSED]; /* is this place taken? */
 } kept_t;
 
@@ -81,6 +86,77 @@ static void tell(const kept_t *kept, int what, int value)
     message.step = kept->step;
     message.value = value;
     send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
+}
+
+/* ---- the directory -------------------------------------------------- */
+
+/* The directory below another, or ELOOP: a link has taken its place. */
+static int open_below(int at, const char *name, size_t len)
+{
+    char one[NAME_MAX + 1];
+    struct stat info;
+    int fd;
+
+    if (len > NAME_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(one, name, len);
+    one[len] = '\0';
+    fd = openat(at, one, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOTDIR &&
+        fstatat(at, one, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(info.st_mode))
+        errno = ELOOP;
+    return fd;
+}
+
+/* httpd decided about this very path, in which no link was left, when the
+ * build was asked for. A link that stands in it by now, and leads elsewhere,
+ * is not followed. */
+static int open_without_links(const char *path)
+{
+    int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    while (at >= 0 && *path != '\0') {
+        size_t len = strcspn(path, "/");
+
+        if (len > 0) {
+            int above = at, why;
+
+            at = open_below(above, path, len);
+            why = errno;
+            close(above);
+            errno = why;
+        }
+        path += len + (path[len] == '/' ? 1 : 0);
+    }
+    return at;
+}
+
+/* Be where the next step runs (K5). This process stays in the directory of the
+ * first one, so that no other one can pass for it. */
+static apr_status_t enter_project(kept_t *kept)
+{
+    int fd = open_without_links(kept->order->project);
+    apr_status_t rv = APR_SUCCESS;
+    struct stat info;
+
+    if (fd < 0)
+        return APR_FROM_OS_ERROR(errno);
+    if (fstat(fd, &info) != 0)
+        rv = APR_FROM_OS_ERROR(errno);
+    else if (kept->is_in_project && (info.st_dev != kept->directory.st_dev ||
+                                     info.st_ino != kept->directory.st_ino))
+        rv = APR_FROM_OS_ERROR(ESTALE);
+    else if (fchdir(fd) != 0)
+        rv = APR_FROM_OS_ERROR(errno);
+    else {
+        kept->is_in_project = 1;
+        kept->directory = info;
+    }
+    close(fd);
+    return rv;
 }
 
 /* ---- beginning ------------------------------------------------------ */
@@ -171,8 +247,6 @@ static apr_status_t start_step(kept_t *kept)
         rv = apr_procattr_child_err_set(
             attr, file_of(FD_ERR, APR_FOPEN_WRITE, p), NULL);
     if (rv == APR_SUCCESS)
-        rv = apr_procattr_dir_set(attr, kept->order->project);
-    if (rv == APR_SUCCESS)
         rv = apr_procattr_cmdtype_set(attr, APR_PROGRAM);
     if (rv == APR_SUCCESS)
         rv = apr_procattr_error_check_set(attr, 1);
@@ -197,7 +271,9 @@ static void run_step(kept_t *kept, int step)
     apr_status_t rv;
 
     kept->step = step;
-    rv = start_step(kept);
+    rv = enter_project(kept);
+    if (rv == APR_SUCCESS)
+        rv = start_step(kept);
     if (rv != APR_SUCCESS)
         tell(kept, BL_KEPT_NOT_STARTED, rv);
 }

@@ -4,6 +4,8 @@
  */
 #include "bl_words.h"
 
+/* libc */
+#include <errno.h>
 /* APR */
 #include <apr_strings.h>
 /* layer 0 */
@@ -58,9 +60,17 @@ const char *bl_words_not_started(const bl_build_t *build, int step,
 {
     char text[128];
 
+    /* These two in words that fit: see enter_project in bl_kept.c. */
+    if (why == APR_FROM_OS_ERROR(ELOOP))
+        apr_cpystrn(text, "a symbolic link stands in this path now",
+                    sizeof(text));
+    else if (why == APR_FROM_OS_ERROR(ESTALE))
+        apr_cpystrn(text, "another directory has taken its place",
+                    sizeof(text));
+    else
+        apr_strerror(why, text, sizeof(text));
     return apr_psprintf(p, "step \"%s\" could not be started in %s: %s",
-                        build->steps[step].name, build->project,
-                        apr_strerror(why, text, sizeof(text)));
+                        build->steps[step].name, build->project, text);
 }
 
 const char *bl_words_not_masked(apr_pool_t *p)

@@ -66,6 +66,12 @@ static void test_steps(void)
     says(bl_words_not_started(&build, 0, ENOENT, pool),
          "step \"install\" could not be started in /srv/shop: No such file "
          "or directory");
+    says(bl_words_not_started(&build, 0, ELOOP, pool),
+         "step \"install\" could not be started in /srv/shop: a symbolic link "
+         "stands in this path now");
+    says(bl_words_not_started(&build, 0, ESTALE, pool),
+         "step \"install\" could not be started in /srv/shop: another "
+         "directory has taken its place");
     says(bl_words_left_behind(1, pool),
          "1 process that the build left behind was ended");
     says(bl_words_left_behind(7, pool),

@@ -23,6 +23,11 @@ package BuildLog::Server;
 #   files => N         its limit of open files
 #   cores => 1         core files: without, nobody can look into its runner
 #
+#   modules(qw(auth_digest session))   LoadModule lines of further modules that
+#                                      this httpd has, for its configuration
+#   addresses('/x', "Require ...")     the module's addresses below /x as well,
+#                                      with these lines for all of them
+#
 # All processes are ended when the test ends, also when it dies; and its error
 # log is looked at as that of the main server is (allow_in_log).
 
@@ -38,7 +43,7 @@ use Test::More ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(process_name process_parent process_is_alive processes_below
-    wait_until_gone mpm);
+    wait_until_gone mpm modules addresses);
 
 my @all;      # servers that were started here
 my $owner = $$;
@@ -105,6 +110,37 @@ AddType text/html       .html
 AddType text/css        .css
 AddType text/javascript .mjs
 AddType image/svg+xml   .svg
+END
+}
+
+sub modules
+{
+    my @names = @_;
+    open my $in, '<', vars()->{t_conf_file} or die "configuration: $!\n";
+    local $/;
+    my $text = <$in>;
+    my ($dir) = $text =~ m{^\s*LoadModule\s+\S+\s+"?(\S*)/mod_\w+\.so}m or die "no directory of modules\n";
+    # The main server may have it, and then this one has it as well.
+    return join '', map { "LoadModule ${_}_module \"$dir/mod_$_.so\"\n" }
+        grep { -e "$dir/mod_$_.so" && $text !~ /^\s*LoadModule\s+${_}_module\b/m } @names;
+}
+
+sub addresses
+{
+    my ($prefix, $lines) = @_;
+    return <<"END";
+<Location "$prefix/">
+$lines
+</Location>
+<Location "$prefix/api/project/build">
+    SetHandler buildlog-build
+</Location>
+<Location "$prefix/api/log/push">
+    SetHandler buildlog-push
+</Location>
+<LocationMatch "^$prefix/api/project/(?:builds|projects)(?:/|\$)">
+    SetHandler buildlog-api
+</LocationMatch>
 END
 }
 
