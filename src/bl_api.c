@@ -31,7 +31,10 @@
 
 int bl_api_answer(request_rec *r, int status, const char *json)
 {
-    r->status = status;
+    /* What is not more than well stays what it is: this may be the document
+     * that goes with an error. */
+    if (status != HTTP_OK)
+        r->status = status;
     ap_set_content_type(r, "application/json");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     if (!r->header_only) {

@@ -19,6 +19,7 @@
 #include "bl_error.h"
 #include "bl_frame.h"
 #include "bl_project.h"
+#include "bl_trust.h"
 
 /* A path and a little around it. */
 #define BODY_MOST (64 * 1024)
@@ -28,12 +29,13 @@
 
 /* Of the words of a log: one line, whatever a provider calls its users.
  * NULL: nobody authenticated. */
-static const char *user_of(const request_rec *r)
+static const char *user_of(request_rec *r)
 {
+    const char *known = bl_trust_of(r)->user;
     char *user = NULL, *s;
 
-    if (r->user != NULL)
-        user = apr_pstrndup(r->pool, r->user, USER_MOST);
+    if (known != NULL)
+        user = apr_pstrndup(r->pool, known, USER_MOST);
     for (s = user; s != NULL && *s != '\0'; s++) {
         if ((unsigned char)*s < ' ' || *s == 0x7f)
             *s = '?';

@@ -6,7 +6,7 @@
  * AuthType, and so loses the user. Instead a copy of the request is given the
  * directory as its file, and httpd's own walk and checks are asked.
  *
- * DIAGNOSTICS   a refusal by Require is written by mod_authz_core (AH01631)
+ * DIAGNOSTICS   a refusal by Require is written by mod_authz_core (AH01630)
  */
 #include "bl_project.h"
 
@@ -27,44 +27,77 @@
 #include "bl_json.h"
 /* layer 1 */
 #include "bl_table.h"
+/* layer 3 */
+#include "bl_trust.h"
+
+/* What other modules know of the request, for their checks: whether
+ * mod_setenvif has done the server's part, who mod_authnz_ldap has found. */
+static ap_conf_vector_t *same_config(const request_rec *r)
+{
+    ap_conf_vector_t *config = ap_create_request_config(r->pool);
+    module *m;
+
+    for (m = ap_top_module; m != NULL; m = m->next)
+        ap_set_module_config(config, m,
+                             ap_get_module_config(r->request_config, m));
+    return config;
+}
+
+/* The connection as that of a stream of HTTP/2, which is a part of another:
+ * mod_ssl then does not turn to the client for a certificate. It is too late
+ * for that: the body is read, and the thread would wait for another. */
+static conn_rec *without_handshakes(conn_rec *c, apr_pool_t *p)
+{
+    conn_rec *copy;
+
+    if (c->master != NULL)
+        return c;
+    copy = apr_pmemdup(p, c, sizeof(*c));
+    copy->master = c;
+    return copy;
+}
 
 /* A copy of the request that asks for a directory. What the checks write into
  * its tables (WWW-Authenticate, notes) must not reach the client. */
 static request_rec *request_for(request_rec *r, const char *path)
 {
+    const bl_trust_t *trust = bl_trust_of(r);
     request_rec *copy = apr_pmemdup(r->pool, r, sizeof(*r));
 
     copy->main = r;
+    copy->connection = without_handshakes(r->connection, r->pool);
+    copy->user = (char *)trust->user;
     copy->filename = apr_pstrdup(r->pool, path);
     copy->canonical_filename = copy->filename;
     copy->path_info = NULL;
     copy->per_dir_config = r->server->lookup_defaults;
-    copy->request_config = ap_create_request_config(r->pool);
+    copy->request_config = same_config(r);
     copy->notes = apr_table_make(r->pool, 4);
     copy->headers_out = apr_table_make(r->pool, 4);
     copy->err_headers_out = apr_table_make(r->pool, 4);
-    copy->subprocess_env = apr_table_copy(r->pool, r->subprocess_env);
+    copy->subprocess_env = apr_table_copy(r->pool, trust->env);
     copy->used_path_info = AP_REQ_DEFAULT_PATH_INFO;
-    memset(&copy->finfo, 0, sizeof(copy->finfo));
-    /* A directory, whether it still exists or not: its sections count. */
-    copy->finfo.filetype = APR_DIR;
+    /* For Require file-owner. */
+    if (apr_stat(&copy->finfo, path, APR_FINFO_LINK | APR_FINFO_NORM,
+                 r->pool) != APR_SUCCESS ||
+        copy->finfo.filetype != APR_DIR) {
+        memset(&copy->finfo, 0, sizeof(copy->finfo));
+        copy->finfo.filetype = APR_DIR;
+    }
     ap_run_create_request(copy);
     ap_set_module_config(copy->request_config, &buildlog_module, copy);
     return copy;
 }
 
-/* httpd's walk ends where nothing is, and would not come to the sections of a
- * directory that has gone. But its builds are still there to be seen. */
+/* The sections of a project are those of its name. httpd's walk would end
+ * where nothing is, or no directory any more, and so leave out the innermost:
+ * but the builds are still there to be seen. The name was resolved when the
+ * build was asked for: for the walk no part of it is a link, either. */
 static apr_status_t stat_for_walk(apr_finfo_t *finfo, request_rec *r,
                                   apr_int32_t wanted)
 {
-    apr_status_t rv;
-
-    if (ap_get_module_config(r->request_config, &buildlog_module) == NULL)
+    if (ap_get_module_config(r->request_config, &buildlog_module) != r)
         return AP_DECLINED; /* no copy of ours */
-    rv = apr_stat(finfo, r->filename, wanted, r->pool);
-    if (!APR_STATUS_IS_ENOENT(rv))
-        return rv;
     memset(finfo, 0, sizeof(*finfo));
     finfo->filetype = APR_DIR;
     finfo->valid = APR_FINFO_TYPE;
@@ -76,11 +109,77 @@ void bl_project_register_hooks(apr_pool_t *p)
     ap_hook_dirwalk_stat(stat_for_walk, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
+/* One module's part of two configurations, the inner one over the outer one.
+ */
+static void *merge_one(const module *m, void *outer, void *inner,
+                       apr_pool_t *p)
+{
+    if (inner == NULL)
+        return outer;
+    if (outer == NULL || m->merge_dir_config == NULL)
+        return inner;
+    return m->merge_dir_config(p, outer, inner);
+}
+
+/* The sections of the directory over the configuration of the address. From
+ * the address comes how to find out what a Require asks for: which groups,
+ * which LDAP server. Who may is said by the directory alone: AuthMerging there
+ * is about the directories above it, and Satisfy of the address about the
+ * address. */
+static ap_conf_vector_t *merge(request_rec *copy, request_rec *r)
+{
+    ap_conf_vector_t *own = copy->per_dir_config;
+    ap_conf_vector_t *base = bl_trust_of(r)->conf;
+    ap_conf_vector_t *defaults = r->server->lookup_defaults;
+    ap_conf_vector_t *merged = ap_create_per_dir_config(r->pool);
+    /* Where nothing is asked for, the address's Require holds on, which this
+     * request has met. */
+    int asks = ap_some_auth_required(copy);
+    module *m;
+
+    for (m = ap_top_module; m != NULL; m = m->next) {
+        void *inner = ap_get_module_config(own, m);
+        int is_own = strcmp(m->name, "mod_access_compat.c") == 0 ||
+                     (asks && strcmp(m->name, "mod_authz_core.c") == 0);
+
+        /* What no section has changed is the default of the server, which must
+         * not hide what the address says. */
+        if (!is_own && inner == ap_get_module_config(defaults, m))
+            inner = NULL;
+        ap_set_module_config(
+            merged, m,
+            is_own
+                ? inner
+                : merge_one(m, ap_get_module_config(base, m), inner, r->pool));
+    }
+    return merged;
+}
+
+/* As httpd asks its modules for a file (ap_process_request_internal), but that
+ * the user was authenticated by the location's AuthType. */
+static int admits(request_rec *copy)
+{
+    int any = ap_satisfies(copy) == SATISFY_ANY;
+    int result = ap_run_access_checker(copy);
+
+    if (result == OK && any)
+        return 1;
+    if (result != OK && result != DECLINED && !any)
+        return 0;
+    result = ap_run_access_checker_ex(copy);
+    if (result != DECLINED)
+        return result == OK;
+    if (copy->user == NULL)
+        return 0;
+    result = ap_run_auth_checker(copy);
+    /* DECLINED: no Require stands anywhere, then httpd lets everybody in. */
+    return result == OK || result == DECLINED;
+}
+
 /* Does httpd let this user in? Sets the configuration of the directory. */
 static int permitted(request_rec *r, const char *path, bl_project_t *project)
 {
     request_rec *copy = request_for(r, path);
-    int result;
 
     /* A Require may also stand in an <If> of the directory. */
     if (ap_directory_walk(copy) != OK || ap_if_walk(copy) != OK)
@@ -89,15 +188,11 @@ static int permitted(request_rec *r, const char *path, bl_project_t *project)
     project->sections = copy->per_dir_config;
     if (project->conf->on != 1)
         return 0;
-    /* The user was authenticated by the location's AuthType. */
-    copy->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config,
-                                                    copy->per_dir_config);
-    result = ap_run_access_checker(copy);
-    if (result != OK && result != DECLINED)
+    /* SetEnvIf in the directory, for Require env. */
+    if (ap_is_HTTP_ERROR(ap_run_header_parser(copy)))
         return 0;
-    /* DECLINED: no Require stands anywhere, then httpd lets everybody in. */
-    result = ap_run_auth_checker(copy);
-    return result == OK || result == DECLINED;
+    copy->per_dir_config = merge(copy, r);
+    return admits(copy);
 }
 
 /* Shown on pages, in logs and in JSON, and read back from there: control

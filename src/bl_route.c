@@ -18,6 +18,7 @@
 #include "bl_error.h"
 #include "bl_order.h"
 #include "bl_stream.h"
+#include "bl_trust.h"
 
 typedef struct {
     const char *handler; /* of SetHandler */
@@ -134,6 +135,11 @@ int bl_route_handle(request_rec *r)
     if (route == NULL)
         return DECLINED;
     add_cors(r);
+    if (!bl_trust_of(r)->is_ours)
+        return bl_error_send(r, HTTP_FORBIDDEN,
+                             "A file .htaccess made this address one of the "
+                             "module's, which only the server's own "
+                             "configuration may.");
     if (r->method_number == M_OPTIONS)
         return answer_options(r, route);
     if (r->method_number != (route->writes ? M_POST : M_GET))

@@ -23,7 +23,8 @@ package BuildLog::Stream;
 # Options of new: host, port (default: the test server), method, path, headers
 # (hash), body, timeout (seconds for connect and header; 10), rcvbuf (bytes:
 # a client that takes little), version (default "1.1"), tls (whoever the server
-# is; by ALPN it is told http/1.1).
+# is; by ALPN it is told http/1.1), cert (a PEM file with the client's certificate
+# and key).
 
 use strict;
 use warnings;
@@ -55,7 +56,7 @@ sub new
     connect($sock, pack_sockaddr_in($self->{port}, inet_aton($self->{host})))
         or die "connect $self->{host}:$self->{port}: $!";
     setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
-    _start_tls($sock, $opt{timeout} // 10) if $opt{tls};
+    _start_tls($sock, $opt{timeout} // 10, $opt{cert}) if $opt{tls};
     $self->{tls}    = $opt{tls};
     $self->{sock}   = $sock;
     $self->{select} = IO::Select->new($sock);
@@ -99,10 +100,11 @@ sub of
 
 sub _start_tls
 {
-    my ($sock, $seconds) = @_;
+    my ($sock, $seconds, $cert) = @_;
     require IO::Socket::SSL;
     IO::Socket::SSL->start_SSL($sock, Timeout => $seconds,
         SSL_verify_mode => IO::Socket::SSL::SSL_VERIFY_NONE(),
+        $cert ? (SSL_cert_file => $cert, SSL_key_file => $cert) : (),
         SSL_alpn_protocols => ['http/1.1'])
         or die "TLS: " . IO::Socket::SSL::errstr() . "\n";
     return;
