@@ -34,8 +34,6 @@ static void set_head(request_rec *r, bl_sse_format_e format)
                                ? "application/x-ndjson"
                                : "text/plain; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    /* Output is hostile: no browser may take it for something else. */
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     apr_table_setn(r->headers_out, "Vary", "Accept");
 }
 

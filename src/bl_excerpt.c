@@ -25,7 +25,6 @@ static void set_head(request_rec *r)
 {
     ap_set_content_type(r, "application/json");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
 }
 
 static apr_status_t send_written(request_rec *r, bl_encoder_t *out)

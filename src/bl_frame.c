@@ -95,7 +95,6 @@ static void set_head(request_rec *r)
     ap_set_content_type(r, "text/html; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "Content-Security-Policy", POLICY);
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
 }
 
 /* From the address of this page to where the lists are; NULL: they are not

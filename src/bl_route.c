@@ -92,6 +92,16 @@ static int may_write(request_rec *r)
     return origin == NULL || origin_is_ours(r, origin);
 }
 
+/* What a build prints is of this origin, as far as browsers know: it must be
+ * taken for nothing but what it is called, and not be part of pages of other
+ * sites. (What add_cors allows, and links, are not touched by this.) */
+static void set_guards(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->err_headers_out, "Cross-Origin-Resource-Policy",
+                   "same-origin");
+}
+
 /* Let pages of the allowed sites read the answer. */
 static void add_cors(request_rec *r)
 {
@@ -134,12 +144,21 @@ int bl_route_handle(request_rec *r)
 
     if (route == NULL)
         return DECLINED;
+    set_guards(r);
     add_cors(r);
     if (!bl_trust_of(r)->is_ours)
         return bl_error_send(r, HTTP_FORBIDDEN,
                              "A file .htaccess made this address one of the "
                              "module's, which only the server's own "
                              "configuration may.");
+    if (!bl_trust_host(r))
+        return bl_error_send(
+            r, HTTP_MISDIRECTED_REQUEST,
+            apr_psprintf(r->pool,
+                         "This server does not go by the name %s. If it "
+                         "shall, its configuration needs that name as "
+                         "ServerName or ServerAlias.",
+                         r->hostname));
     if (r->method_number == M_OPTIONS)
         return answer_options(r, route);
     if (r->method_number != (route->writes ? M_POST : M_GET))

@@ -251,7 +251,8 @@ subtest 'paths that are refused' => sub {
         is $status, 403, $what;
         is $r->{body}, $said, '... with the same words';
         is_deeply [sort keys %{ $r->{headers} }],
-            [sort 'cache-control', 'connection', 'content-length', 'content-type', 'date', 'server'],
+            [sort qw(cache-control connection content-length content-type cross-origin-resource-policy date server
+                x-content-type-options)],
             '... and the same headers';
         is +(post_build($path, json => 1))[2]{body}, $said, '... as JSON, too';
     }
