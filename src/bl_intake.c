@@ -9,6 +9,7 @@
 /* libc */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -18,9 +19,14 @@
 #include <apr_ring.h>
 /* layer 0 */
 #include "bl_diag.h"
+/* layer 1 */
+#include "bl_tree.h"
 
 /* A message is written at once by our own code; who is slower is no peer. */
 #define MESSAGE_TIME apr_time_from_sec(5)
+
+/* Strangers are told of so often: whoever they are, they fill no log. */
+#define STRANGER_TIME apr_time_from_sec(10)
 
 /* Without descriptors nothing is taken for so long: peers wait in the queue.
  */
@@ -52,6 +58,7 @@ struct bl_intake_t {
     bl_watch_t watch;
     struct peer_ring_t peers;
     apr_time_t again_at; /* by host->tick; 0: connections are taken */
+    apr_time_t tell_at;  /* of the next stranger, by host->tick */
     int spare_fd;        /* -1: in use */
 };
 
@@ -191,10 +198,21 @@ static void peer_ready(void *baton, apr_int16_t events)
     peer_close(peer);
 }
 
+/* httpd's parent or one of its children, and nothing else that these users may
+ * run: no CGI program, no build. */
 static int peer_allowed(const bl_intake_t *intake, const struct ucred *cred)
 {
-    return cred->uid == 0 || cred->uid == getuid() ||
-           cred->uid == intake->user;
+    pid_t parent;
+
+    if (cred->uid != 0 && cred->uid != intake->user)
+        return 0;
+    if (cred->pid == intake->parent)
+        return 1;
+    parent = bl_tree_parent(cred->pid);
+    if (parent != 0)
+        return parent == intake->parent;
+    /* It is there, but /proc is closed (hidepid): then its user has to do. */
+    return cred->pid > 0 && kill(cred->pid, 0) != 0 && errno == EPERM;
 }
 
 static void peer_add(bl_intake_t *intake, int fd, const struct ucred *cred)
@@ -260,9 +278,13 @@ static void intake_ready(void *baton, apr_int16_t events)
     }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
         !peer_allowed(intake, &cred)) {
-        bl_diag(BL_DIAG_WARNING, 0,
+        if (intake->host->tick >= intake->tell_at) {
+            intake->tell_at = intake->host->tick + STRANGER_TIME;
+            bl_diag(
+                BL_DIAG_WARNING, 0,
                 "BL0220 process %ld of user %ld may not speak to the runner",
                 (long)cred.pid, (long)cred.uid);
+        }
         close(fd);
         return;
     }

@@ -8,8 +8,9 @@
  *           how long it may take.
  * Not here: what a message means (bl_runner).
  *
- * A peer must be of the server's own users; limits are taken from the parent
- * process only.
+ * A peer must be httpd's parent or one of its children, whose users alone
+ * could also be those of a CGI program or of a build; limits are taken from
+ * the parent only.
  */
 #ifndef BL_INTAKE_H
 #define BL_INTAKE_H

@@ -62,6 +62,15 @@ static int proc_read(proc_t *out, const char *pid)
     return 1;
 }
 
+pid_t bl_tree_parent(pid_t pid)
+{
+    char name[32];
+    proc_t proc;
+
+    apr_snprintf(name, sizeof(name), "%ld", (long)pid);
+    return proc_read(&proc, name) ? proc.parent : 0;
+}
+
 static int by_pid(const void *a, const void *b)
 {
     pid_t x = ((const proc_t *)a)->pid, y = ((const proc_t *)b)->pid;
