@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 
 #define TABLE_MAGIC                                                           \
-    APR_UINT64_C(0x424c5441424c4502) /* "BLTABLE", version 2                  \
+    APR_UINT64_C(0x424c5441424c4503) /* "BLTABLE", version 3                  \
                                       */
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
 
@@ -34,11 +34,10 @@ typedef struct {
     apr_uint64_t last_id;
     apr_uint64_t forgotten;
     apr_uint32_t runner; /* pid; 0: no runner answers */
-    apr_uint32_t slots;
-    apr_uint32_t rows; /* high-water mark of rows in use */
+    apr_uint32_t rows;   /* high-water mark of rows in use; see rows_of */
     apr_uint32_t recent;
     apr_uint32_t epoch; /* one more with each reset */
-    char pad[12];
+    char pad[16];
 } head_t;
 
 /* One cache line each: children write their own without disturbing others. */
@@ -69,17 +68,29 @@ typedef char slot_is_a_line[sizeof(slot_t) == 64 ? 1 : -1];
 typedef char row_is_a_line[sizeof(row_t) == 64 ? 1 : -1];
 typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
 
+/* Of each process its own: what the shared memory says of its size is believed
+ * by nobody. Children of httpd can write to it, and the parent, who is root,
+ * reads it. */
 struct bl_table_t {
     head_t *head;
     slot_t *slots;
     row_t *rows;
     text_t *texts;
+    int slot_count;
 };
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 /* Within a change: its end is the release. */
 #define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+/* Rows that are or were in use. */
+static int rows_of(const bl_table_t *t)
+{
+    apr_uint32_t rows = LOAD(t->head->rows);
+
+    return rows < ROWS ? (int)rows : ROWS;
+}
 
 /* ---- life ----------------------------------------------------------- */
 
@@ -103,7 +114,7 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
     t->texts = (text_t *)(t->rows + ROWS);
     /* Anonymous memory is zero, and pages not touched cost nothing. */
     t->head->magic = TABLE_MAGIC;
-    t->head->slots = (apr_uint32_t)slots;
+    t->slot_count = slots;
     *out = t;
     return APR_SUCCESS;
 }
@@ -154,7 +165,7 @@ static void text_store(apr_uint64_t *to, const char *from, apr_size_t len)
 
 void bl_table_reset(bl_table_t *t)
 {
-    apr_uint32_t i, rows = LOAD(t->head->rows);
+    int i, rows = rows_of(t);
 
     /* First: who saw a cleared row sees the new epoch too. */
     __atomic_add_fetch(&t->head->epoch, 1, __ATOMIC_SEQ_CST);
@@ -172,7 +183,7 @@ void bl_table_reset(bl_table_t *t)
  * at all rows up to the last one that was ever in use. */
 static int row_empty(const bl_table_t *t)
 {
-    int i, rows = (int)t->head->rows;
+    int i, rows = rows_of(t);
 
     for (i = 0; i < rows; i++) {
         if (t->rows[i].build == 0)
@@ -184,7 +195,7 @@ static int row_empty(const bl_table_t *t)
 /* The ended build whose last record is the oldest. */
 static int row_to_reuse(const bl_table_t *t)
 {
-    int i, found = -1, rows = (int)t->head->rows;
+    int i, found = -1, rows = rows_of(t);
 
     for (i = 0; i < rows; i++) {
         if (!t->rows[i].final)
@@ -205,8 +216,8 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
     if (project_len >= BL_TABLE_PROJECT_MAX || json_len >= BL_TABLE_JSON_MAX)
         return APR_ENAMETOOLONG;
     i = row_empty(t);
-    if (i < 0 && t->head->rows < ROWS && t->head->recent < BL_TABLE_RECENT)
-        i = (int)t->head->rows;
+    if (i < 0 && rows_of(t) < ROWS && t->head->recent < BL_TABLE_RECENT)
+        i = rows_of(t);
     else if (i < 0)
         i = row_to_reuse(t);
     if (i < 0)
@@ -225,8 +236,8 @@ apr_status_t bl_table_row_add(bl_table_t *t, int *out, apr_uint64_t build,
     /* Last: who finds the number finds all that belongs to it. */
     STORE(row->build, build);
     row_change_end(row);
-    if ((apr_uint32_t)i == t->head->rows)
-        STORE(t->head->rows, t->head->rows + 1);
+    if (i >= rows_of(t))
+        STORE(t->head->rows, (apr_uint32_t)i + 1);
     *out = i;
     return APR_SUCCESS;
 }
@@ -276,9 +287,9 @@ void bl_table_publish(bl_table_t *t, bl_stamp_t watermark)
 
 int bl_table_slot_next_to_wake(bl_table_t *t, int *at)
 {
-    int i, slots = (int)t->head->slots;
+    int i;
 
-    for (i = *at; i < slots; i++) {
+    for (i = *at; i < t->slot_count; i++) {
         slot_t *slot = &t->slots[i];
 
         if (__atomic_load_n(&slot->armed, __ATOMIC_SEQ_CST) != 0 &&
@@ -292,7 +303,9 @@ int bl_table_slot_next_to_wake(bl_table_t *t, int *at)
 
 bl_stamp_t bl_table_last_id(const bl_table_t *t)
 {
-    return LOAD(t->head->last_id);
+    bl_stamp_t id = LOAD(t->head->last_id);
+
+    return id < BL_STAMP_MAX ? id : 0;
 }
 
 void bl_table_set_last_id(bl_table_t *t, bl_stamp_t id)
@@ -329,7 +342,7 @@ bl_stamp_t bl_table_forgotten(const bl_table_t *t)
 
 int bl_table_row_count(const bl_table_t *t)
 {
-    return (int)LOAD(t->head->rows);
+    return rows_of(t);
 }
 
 /* T3: has the row stood still since its generation was read? */
@@ -437,7 +450,7 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
 
 int bl_table_slot_count(const bl_table_t *t)
 {
-    return (int)t->head->slots;
+    return t->slot_count;
 }
 
 static void forget_viewers(slot_t *slot)
@@ -450,16 +463,16 @@ static void forget_viewers(slot_t *slot)
 
 int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
 {
-    apr_uint32_t i;
+    int i;
 
-    for (i = 0; i < t->head->slots; i++) {
+    for (i = 0; i < t->slot_count; i++) {
         apr_uint32_t none = 0;
 
         if (__atomic_compare_exchange_n(&t->slots[i].pid, &none, pid, 0,
                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
             STORE(t->slots[i].armed, 0);
             forget_viewers(&t->slots[i]);
-            return (int)i;
+            return i;
         }
     }
     return -1;
@@ -467,9 +480,9 @@ int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
 
 void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
 {
-    apr_uint32_t i;
+    int i;
 
-    for (i = 0; i < t->head->slots; i++) {
+    for (i = 0; i < t->slot_count; i++) {
         if (LOAD(t->slots[i].pid) == pid) {
             STORE(t->slots[i].armed, 0);
             forget_viewers(&t->slots[i]);
@@ -519,7 +532,7 @@ apr_uint32_t bl_table_viewers_of(const bl_table_t *t, int slot,
                                  bl_viewer_e kind)
 {
     int i = slot < 0 ? 0 : slot;
-    int end = slot < 0 ? (int)t->head->slots : slot + 1;
+    int end = slot < 0 ? t->slot_count : slot + 1;
     apr_uint32_t sum = 0;
 
     for (; i < end; i++)

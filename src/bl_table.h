@@ -111,7 +111,8 @@ void bl_table_publish(bl_table_t *t, bl_stamp_t watermark);
  * sleeps and was not yet woken, from slot *at on. @return 0: no more */
 int bl_table_slot_next_to_wake(bl_table_t *t, int *at);
 
-/** The last id given; kept here so that a restarted runner goes on. */
+/** The last id given; kept here so that a restarted runner goes on. 0: none,
+ * or what stands there is none. */
 bl_stamp_t bl_table_last_id(const bl_table_t *t);
 void bl_table_set_last_id(bl_table_t *t, bl_stamp_t id);
 

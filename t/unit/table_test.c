@@ -768,6 +768,90 @@ static void test_handshake(void)
     ok(shared->done > 0, "and some slept (%u times)", shared->done);
 }
 
+/* ---- damage --------------------------------------------------------- */
+
+/* The shared memory of the table that was made last. */
+static unsigned char *memory_of_table(size_t *size)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long from, to;
+    unsigned char *found = NULL;
+    char line[512], mode[8];
+
+    *size = 0;
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) == 3 &&
+            strcmp(mode, "rw-s") == 0 && to - from > *size) {
+            found = (unsigned char *)from;
+            *size = to - from;
+        }
+    }
+    if (maps != NULL)
+        fclose(maps);
+    return found;
+}
+
+static void use_all(bl_table_t *t, int round)
+{
+    const char *project = NULL;
+    bl_table_row_t row;
+    int i, n = bl_table_row_count(t), slot = 0;
+
+    for (i = 0; i < n; i++) {
+        if (bl_table_row_read(&row, t, i) == APR_SUCCESS &&
+            bl_table_row_text(&project, NULL, t, i, row.build, pool) ==
+                APR_SUCCESS)
+            ADD(shared->done, strlen(project) < BL_TABLE_PROJECT_MAX);
+        ADD(shared->wrong, n > ROWS);
+    }
+    for (; bl_table_slot_next_to_wake(t, &slot); slot++)
+        ADD(shared->wrong, slot < 0 || slot >= 4);
+    bl_table_find(&row, t, (apr_uint64_t)round, round);
+    bl_table_viewers(t);
+    bl_table_slot_release(t, (apr_uint32_t)round);
+    i = bl_table_slot_claim(t, (apr_uint32_t)round + 1);
+    ADD(shared->wrong, i < -1 || i >= 4);
+    ADD(shared->wrong, bl_table_slot_count(t) != 4);
+    ADD(shared->wrong, bl_table_last_id(t) >= BL_STAMP_MAX);
+    if (bl_table_row_add(t, &i, 5, "/srv/demo", "{}") == APR_SUCCESS) {
+        ADD(shared->wrong, i < 0 || i >= ROWS);
+        bl_table_row_set(t, i, 1, "{}");
+        bl_table_row_drop(t, i);
+    }
+    bl_table_reset(t);
+}
+
+/* A child of httpd that was taken over may write what it likes; the parent,
+ * which is root, and the runner use the same memory. */
+static void test_damage(void)
+{
+    bl_table_t *t = table_new(4);
+    unsigned round;
+    size_t size, at;
+    unsigned char *memory = memory_of_table(&size);
+    pid_t pid;
+
+    share();
+    ok(memory != NULL && size > ROWS * 1024, "the memory of a table");
+    for (round = 0; round < 60; round++) {
+        /* All of it, or the head alone. */
+        size_t end = round % 3 == 0 ? size : 4096;
+
+        for (at = 0; at < end; at++)
+            memory[at] = round < 2    ? 0xff
+                         : round == 2 ? 0x7f
+                                      : (unsigned char)random_below(256);
+        pid = start(use_all, t, (int)round);
+        if (join(&pid, 1) != 0)
+            ADD(shared->lost, 1);
+    }
+    is_u64(shared->lost, 0, "whatever stands in it, nobody crashes");
+    is_u64(shared->wrong, 0, "nor is led outside of it");
+    ok(shared->done > 0, "and some of it was read (%u texts)", shared->done);
+    bl_table_reset(t);
+    is_u64((uint64_t)bl_table_row_count(t), 0, "a runner begins anew");
+}
+
 int main(void)
 {
     apr_initialize();
@@ -784,6 +868,7 @@ int main(void)
     test_torn_threads();
     test_viewers_threads();
     test_handshake();
+    test_damage();
     apr_terminate();
     return done_testing();
 }
