@@ -84,7 +84,8 @@ Require valid-user
 $more
 END
 
-my $places = join '', "BuildLogMaxBuilds 8\n",
+# Without FollowSymLinks httpd looks at each directory on the way.
+my $places = join '', "BuildLogMaxBuilds 8\n<Directory />\nOptions None\n</Directory>\n",
     modules(qw(auth_digest auth_form session session_cookie request authz_groupfile authz_owner access_compat)),
     "SSLCACertificateFile \"$dir/ca.pem\"\nSSLVerifyClient optional\n",
     "SetEnvIf X-Pass ^open\$ passed\n",
@@ -378,6 +379,27 @@ for my $who (@who) {
         wait_until { !grep { $_->{state} =~ /^(?:queued|running)$/ } @{ ask($who, 'GET', '/project/builds')->{json}{builds} } } 60, 'all end';
     };
 }
+
+# Who may see the builds of a directory is said for its path: whatever stands
+# there by now, its own section holds, and not only that of the one above it.
+subtest 'a directory that is one no longer' => sub {
+    my $path = "${projects}acc-inner/outer";
+    my $id   = $id{'inner/outer'};
+    for (['nothing', sub { }, sub { }], ['a file', sub { write_file($path, '') }, sub { unlink $path }],
+         ['a link to what all may see', sub { symlink "${projects}acc-granted", $path }, sub { unlink $path }],
+         ['a link to nothing', sub { symlink "$path-nothing", $path }, sub { unlink $path }],
+         ['a fifo', sub { system 'mkfifo', $path }, sub { unlink $path }],
+         ['a directory that nobody may enter', sub { mkdir $path, 0 }, sub { rmdir $path }]) {
+        my ($what, $make, $remove) = @$_;
+        rename $path, "$path-away" or die $!;
+        $make->();
+        is ask('bob', 'GET', "/project/builds/$id")->{status}, 200, "$what in its place: bob sees its builds";
+        is ask('alice', 'GET', "/project/builds/$id")->{status}, 404, '... alice, who may see those around it, does not';
+        is ask($_, 'GET', "/project/builds/$id/log")->{status}, 404, "... $_ does not" for qw(here owner);
+        $remove->();
+        rename "$path-away", $path or die $!;
+    }
+};
 
 # A project by its parameter, a build by its number: names of what is hidden tell
 # nothing, nor does the time that they take (a note: a busy machine has no test).
