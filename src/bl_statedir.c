@@ -86,6 +86,15 @@ static int open_directory(int *out, int at, const char *name, const char *path,
                          "user %ld; see BuildLogStateDir and "
                          "BuildLogUser",
                          path, (long)info.st_uid, (long)user));
+    /* Who may write there could put logs, a socket, a database of his own in
+     * the place of ours. */
+    if (!made && (info.st_mode & S_IWOTH) != 0)
+        return bl_statedir_fail(
+            s, 0,
+            apr_psprintf(p,
+                         "everybody may write in %s (mode %04o): chmod o-w, "
+                         "and look at what is in it",
+                         path, (unsigned)info.st_mode & 07777));
     if (made && (fchown(fd, user, group) != 0 || fchmod(fd, 02750) != 0))
         return bl_statedir_fail(
             s, errno, apr_psprintf(p, "cannot give %s to its owner", path));

@@ -258,9 +258,24 @@ sub kill_parent
             ["$base/no/such", qr{No such file or directory: .*BL0101 cannot make \Q$base\E/no/such; see BuildLogStateDir}],
         'a file'   => ["$base/file", qr{BL0101 \Q$base\E/file is no directory}],
         'too long' => ["$base/" . 'x' x 100, qr{BL0101 BuildLogStateDir: .*is too long}],
+        'that is a link'      => ["$base/link", qr{BL0101 \Q$base\E/link is no directory of ours}],
+        'whose logs are a link' => ["$base/elsewhere", qr{BL0101 \Q$base\E/elsewhere/logs is no directory of ours}],
+        'whose lock is a link'  => ["$base/lock-link", qr{BL0101 cannot open \Q$base\E/lock-link/lock}],
+        'that is a fifo'      => ["$base/fifo", qr{BL0101 \Q$base\E/fifo is no directory of ours}],
+        'where everybody may write' => ["$base/open", qr{BL0101 everybody may write in \Q$base\E/open \(mode 0777\): chmod o-w}],
+        'whose logs everybody may write' => ["$base/open-logs", qr{BL0101 everybody may write in \Q$base\E/open-logs/logs \(mode 2757\)}],
+        'where everybody may write, each his own' => ["$base/sticky", qr{BL0101 everybody may write in \Q$base\E/sticky \(mode 1777\)}],
     );
     mkdir "$base/closed", 0500 or die $!;
     write_file("$base/file", '');
+    mkdir "$base/$_", 0750 or die $! for qw(real elsewhere elsewhere-logs lock-link open open-logs open-logs/logs sticky);
+    symlink "$base/real", "$base/link" or die $!;
+    symlink "$base/elsewhere-logs", "$base/elsewhere/logs" or die $!;
+    symlink "$base/file", "$base/lock-link/lock" or die $!;
+    POSIX::mkfifo("$base/fifo", 0600) or die $!;
+    chmod 0777, "$base/open" or die $!;
+    chmod 01777, "$base/sticky" or die $!;
+    chmod 02757, "$base/open-logs/logs" or die $!;
     for my $name (sort keys %refused) {
         my ($state, $message) = @{ $refused{$name} };
         my $t = BuildLog::Server->make('', state => $state);
@@ -269,6 +284,14 @@ sub kill_parent
         like $out . $t->error_log, $message, "$name: says why";
         is_deeply [$t->pids->{parent}], [undef], "$name: nothing runs";
     }
+    is_deeply [glob "$base/real/* $base/elsewhere-logs/*"], [], 'nothing was made where a link leads';
+    is -s "$base/file", 0, '... nor written';
+    # Of the group it is the administrator's to say.
+    mkdir "$base/group", 0750 or die $!;
+    chmod 0770, "$base/group" or die $!;
+    my $t = BuildLog::Server->make('', state => "$base/group");
+    is +($t->begin)[0], 0, 'a state directory of our own that its group may write: taken';
+    $t->stop;
     chmod 0700, "$base/closed";
 }
 
