@@ -75,7 +75,8 @@ static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
     row->row = -1;
     rv = bl_cursor_open(&cursor, bl_daemon_logs_dir(), number, r->pool);
     if (rv != APR_SUCCESS)
-        return APR_STATUS_IS_ENOENT(rv) ? APR_ENOENT : rv;
+        return APR_STATUS_IS_ENOENT(rv) || rv == APR_EGENERAL ? APR_ENOENT
+                                                              : rv;
     rv = bl_cursor_size(&row->tail, cursor);
     if (rv == APR_SUCCESS)
         rv = bl_cursor_last(&rec, cursor, row->tail);
@@ -90,6 +91,8 @@ static apr_status_t find_in_log(bl_table_row_t *row, const char **project,
     }
     if (rv == APR_SUCCESS)
         rv = bl_build_from_json(&build, rec.text, rec.len, r->pool);
+    if (rv == APR_SUCCESS && build->id != number)
+        rv = APR_EGENERAL;
     if (rv == APR_SUCCESS) {
         *project = build->project;
         *json = row->final ? apr_pstrmemdup(r->pool, rec.text, rec.len) : NULL;

@@ -349,6 +349,20 @@ static apr_status_t read_current_step(bl_build_t *build,
     return build->step < 0 ? APR_EGENERAL : APR_SUCCESS;
 }
 
+/* It becomes an ETag: nothing but what a digest may be. */
+static apr_status_t read_sha256(bl_build_t *build, const bl_json_t *object,
+                                apr_pool_t *p)
+{
+    apr_status_t rv = read_text(&build->sha256, object, "sha256", 1, p);
+    const char *sum = build->sha256;
+
+    if (rv != APR_SUCCESS || sum == NULL)
+        return rv;
+    return strlen(sum) == 64 && strspn(sum, "0123456789abcdef") == 64
+               ? APR_SUCCESS
+               : APR_EGENERAL;
+}
+
 static apr_status_t read_state(bl_build_state_e *out, const bl_json_t *object)
 {
     const char *name = bl_json_string(object, "state");
@@ -371,7 +385,8 @@ static apr_status_t read_position(apr_uint32_t *out, const bl_json_t *object)
 static apr_status_t read_build(bl_build_t *build, const bl_json_t *object,
                                apr_pool_t *scratch, apr_pool_t *p)
 {
-    apr_status_t rv = read_number(&build->id, object, "id", 1, APR_INT64_MAX);
+    apr_status_t rv =
+        read_number(&build->id, object, "id", 1, BL_BUILD_NUMBER_MAX);
 
     if (rv == APR_SUCCESS)
         rv = read_text(&build->project, object, "project", 0, p);
@@ -402,7 +417,7 @@ static apr_status_t read_build(bl_build_t *build, const bl_json_t *object,
     if (rv == APR_SUCCESS)
         rv = read_number(&build->bytes, object, "bytes", 0, APR_INT64_MAX);
     if (rv == APR_SUCCESS)
-        rv = read_text(&build->sha256, object, "sha256", 1, p);
+        rv = read_sha256(build, object, p);
     return rv;
 }
 

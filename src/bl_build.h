@@ -35,6 +35,9 @@ typedef enum {
 /* Most steps of a build. */
 #define BL_BUILD_STEPS_MAX 32
 
+/* Of a build's number: so far JavaScript counts exactly. */
+#define BL_BUILD_NUMBER_MAX APR_UINT64_C(9007199254740991)
+
 /* A step. "pending" in JSON: not started. A step is succeeded when exit is
  * 0, failed when it ended otherwise, running in between. */
 typedef struct {

@@ -69,8 +69,8 @@ apr_status_t bl_cursor_open(bl_cursor_t **out, const char *dir,
     apr_pool_create(&pool, p);
     c = apr_pcalloc(pool, sizeof(*c));
     c->pool = pool;
-    rv = apr_file_open(&c->file, bl_log_path(dir, build, pool), APR_FOPEN_READ,
-                       APR_FPROT_OS_DEFAULT, pool);
+    rv = bl_log_file_open(&c->file, bl_log_path(dir, build, pool),
+                          APR_FOPEN_READ, pool);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(pool);
         return rv;

@@ -56,6 +56,11 @@ const bl_build_t *bl_document_end(bl_cursor_t *cursor,
         bl_build_from_json(&build, rec.text, rec.len, p) != APR_SUCCESS ||
         build->sha256 == NULL)
         return NULL;
+    /* More text than there are bytes of records: the log is damaged, and what
+     * it says of itself is of no use. */
+    if (build->bytes > (apr_uint64_t)row->tail ||
+        build->lines > (apr_uint64_t)row->tail)
+        return NULL;
     return build;
 }
 

@@ -22,11 +22,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 /* APR */
 #include <apr_file_io.h>
 #include <apr_portable.h>
 #include <apr_strings.h>
+/* layer 0 */
+#include "bl_build.h"
 
 #define LOG_PERMS (APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_GREAD)
 
@@ -217,6 +220,31 @@ bl_stamp_t bl_log_last_id(const bl_log_t *log)
 
 /* ---- open and close ------------------------------------------------- */
 
+/* Builds may be of the same user as the logs: what stands there under the name
+ * of a log can be a fifo, which would be waited for, or a link, which would be
+ * followed with the rights of httpd. */
+apr_status_t bl_log_file_open(apr_file_t **out, const char *path,
+                              apr_int32_t flags, apr_pool_t *p)
+{
+    struct stat opened, named;
+    apr_os_file_t fd;
+    apr_status_t rv;
+
+    rv = apr_file_open(out, path, flags | APR_FOPEN_NONBLOCK, LOG_PERMS, p);
+    /* What was made just now is a file, and nobody else's. */
+    if (rv != APR_SUCCESS || flags & APR_FOPEN_EXCL)
+        return rv;
+    apr_os_file_get(&fd, *out);
+    if (fstat(fd, &opened) != 0 || lstat(path, &named) != 0)
+        rv = APR_FROM_OS_ERROR(errno);
+    else if (!S_ISREG(named.st_mode) || named.st_dev != opened.st_dev ||
+             named.st_ino != opened.st_ino)
+        rv = APR_EGENERAL;
+    if (rv != APR_SUCCESS)
+        apr_file_close(*out);
+    return rv;
+}
+
 static apr_status_t log_open(bl_log_t **out, const char *dir,
                              apr_uint64_t build, apr_int32_t flags,
                              apr_pool_t *p)
@@ -229,10 +257,9 @@ static apr_status_t log_open(bl_log_t **out, const char *dir,
     apr_pool_create(&pool, p);
     log = apr_pcalloc(pool, sizeof(*log));
     log->pool = pool;
-    rv = apr_file_open(&log->file, bl_log_path(dir, build, pool),
-                       APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_APPEND |
-                           flags,
-                       LOG_PERMS, pool);
+    rv = bl_log_file_open(
+        &log->file, bl_log_path(dir, build, pool),
+        APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_APPEND | flags, pool);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(pool);
         return rv;
@@ -300,7 +327,8 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* "42.log", and nothing like "042.log" or "+42.log". */
+/* "42.log", and nothing like "042.log" or "+42.log", nor a number that no
+ * build can have. */
 static int log_number(apr_uint64_t *out, const char *name)
 {
     apr_uint64_t n = 0;
@@ -309,12 +337,12 @@ static int log_number(apr_uint64_t *out, const char *name)
     if (name[0] < '1' || name[0] > '9')
         return 0;
     for (s = name; *s >= '0' && *s <= '9'; s++) {
-        if (n > (APR_UINT64_MAX - 9) / 10)
+        if (n > BL_BUILD_NUMBER_MAX / 10)
             return 0;
         n = n * 10 + (apr_uint64_t)(*s - '0');
     }
     *out = n;
-    return strcmp(s, ".log") == 0;
+    return n <= BL_BUILD_NUMBER_MAX && strcmp(s, ".log") == 0;
 }
 
 apr_status_t bl_log_list(apr_array_header_t **out, const char *dir,

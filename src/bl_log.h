@@ -28,6 +28,7 @@
 #define BL_LOG_H
 
 #include <apr_errno.h>
+#include <apr_file_io.h>
 #include <apr_pools.h>
 #include <apr_tables.h>
 
@@ -184,6 +185,14 @@ apr_status_t bl_cursor_align(bl_cursor_t *c, apr_off_t offset, apr_off_t tail);
 void bl_cursor_close(bl_cursor_t **c);
 
 /* ---- the directory -------------------------------------------------- */
+
+/**
+ * Open what stands under the name of a log, for its writer or a reader.
+ *
+ * @return APR_EGENERAL: it is no plain file
+ */
+apr_status_t bl_log_file_open(apr_file_t **out, const char *path,
+                              apr_int32_t flags, apr_pool_t *p);
 
 /** The file of a build's log, made in p. */
 const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p);

@@ -30,6 +30,10 @@
  * runner since has done it. */
 #define LOST_TIME apr_time_from_sec(3600)
 
+/* 2200-01-01. No clock of ours says more: what does is damage, and all ids
+ * after it would be behind it for ever. */
+#define LAST_ID_MOST APR_UINT64_C(7258118400000000)
+
 typedef struct {
     apr_off_t tail;
     bl_stamp_t last_id;
@@ -58,6 +62,8 @@ static apr_status_t look(found_t *found, const char *dir, apr_uint64_t number,
     rv = bl_cursor_size(&size, cursor);
     if (rv == APR_SUCCESS)
         rv = bl_cursor_last(&rec, cursor, size);
+    if (rv == APR_SUCCESS && rec.id > LAST_ID_MOST)
+        rv = APR_EGENERAL;
     if (rv == APR_SUCCESS) {
         found->tail = bl_cursor_offset(cursor);
         found->last_id = rec.id;
@@ -126,7 +132,8 @@ static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
     bl_cursor_close(&cursor);
     if (rv != APR_EOF)
         return rv;
-    if (build == NULL)
+    /* One that says it is another's would have that one's log ended. */
+    if (build == NULL || build->id != number)
         return APR_EGENERAL;
     *out = build;
     return APR_SUCCESS;
@@ -274,7 +281,8 @@ static apr_status_t show(const found_t *found, bl_host_t *host,
 
     rv = bl_build_from_json(&build, found->end, strlen(found->end), p);
     /* An end that is none would be shown as running for ever. */
-    if (rv == APR_SUCCESS && !bl_build_state_is_final(build->state))
+    if (rv == APR_SUCCESS &&
+        (!bl_build_state_is_final(build->state) || build->id != number))
         rv = APR_EGENERAL;
     if (rv == APR_SUCCESS)
         rv = bl_table_row_add(host->table, &row, number, build->project,

@@ -118,7 +118,11 @@ static void number_load(runner_t *r, apr_pool_t *p)
     apr_file_close(file);
     text[len] = '\0';
     r->last_build = number_read(&at);
+    if (r->last_build > BL_BUILD_NUMBER_MAX)
+        r->last_build = 0;
     r->removed_id = number_read(&at);
+    if (r->removed_id >= BL_STAMP_MAX)
+        r->removed_id = 0;
 }
 
 static void number_save(const runner_t *r, apr_pool_t *p)

@@ -87,7 +87,7 @@ static void leave_out(scribe_t *s, const char *why)
 }
 
 /* The last record of a log. @return APR_SUCCESS; APR_NOTFOUND: it has no end,
- * or one that is none; APR_ENOENT: no log; an I/O status */
+ * or one that is none, or another build's; APR_ENOENT: no log; an I/O status */
 static apr_status_t read_end(bl_build_t **build, scribe_t *s, apr_uint64_t id)
 {
     bl_cursor_t *cursor;
@@ -97,14 +97,15 @@ static apr_status_t read_end(bl_build_t **build, scribe_t *s, apr_uint64_t id)
 
     rv = bl_cursor_open(&cursor, s->logs_dir, id, s->row);
     if (rv != APR_SUCCESS)
-        return rv;
+        return rv == APR_EGENERAL ? APR_NOTFOUND : rv;
     rv = bl_cursor_size(&size, cursor);
     if (rv == APR_SUCCESS)
         rv = bl_cursor_last(&rec, cursor, size);
     if (rv == APR_EOF ||
         (rv == APR_SUCCESS && ((rec.flags & BL_REC_END) == 0 ||
                                bl_build_from_json(build, rec.text, rec.len,
-                                                  s->row) != APR_SUCCESS)))
+                                                  s->row) != APR_SUCCESS ||
+                               (*build)->id != id)))
         rv = APR_NOTFOUND;
     bl_cursor_close(&cursor);
     return rv;

@@ -404,11 +404,15 @@ static apr_status_t connect_to(bl_sql_t *db, const char *params, int writing)
         bl_sql_fail(db, "no apr_dbd driver", db->kind->driver);
         return APR_ENOTIMPL;
     }
-    if (db->kind->is_file && !writing &&
-        APR_STATUS_IS_ENOENT(
-            apr_stat(&info, params, APR_FINFO_TYPE, db->scratch))) {
-        bl_sql_fail(db, params, "no such file yet");
-        return APR_ENOENT;
+    if (db->kind->is_file) {
+        rv = apr_stat(&info, params, APR_FINFO_TYPE, db->scratch);
+        if (!writing && APR_STATUS_IS_ENOENT(rv)) {
+            bl_sql_fail(db, params, "no such file yet");
+            return APR_ENOENT;
+        }
+        /* A fifo, say, would be waited for. */
+        if (rv == APR_SUCCESS && info.filetype != APR_REG)
+            return bl_sql_fail(db, params, "is no file");
     }
     rv = apr_dbd_open_ex(db->driver, db->pool,
                          with_timeout(db->kind, params, db->scratch),

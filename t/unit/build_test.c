@@ -358,6 +358,7 @@ static void test_refusals(void)
         {"\"bytes\":0", "\"bytes\":\"0\""},
         {",\"bytes\":0", ""},
         {"{\"id\":42", "{\"id\":42,\"id\":42"},
+        {"{\"id\":42", "{\"id\":9007199254740992"},
     };
     unsigned i;
 
@@ -369,6 +370,43 @@ static void test_refusals(void)
                    APR_EGENERAL &&
                build == NULL,
            "refused: %s instead of %s", cases[i].by, cases[i].what);
+    }
+}
+
+/* It becomes a header of an answer. */
+static void test_digest(void)
+{
+    static const char *const wrong[] = {
+        "",
+        "x",
+        "0123",
+        "\\r\\nX: y",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
+        "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\\n"};
+    const char *sum =
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    bl_build_t *build = NULL;
+    const char *json;
+    unsigned i;
+
+    json = altered("\"bytes\":0", apr_psprintf(pool,
+                                               "\"bytes\":0,\"sha256\":"
+                                               "\"%s\"",
+                                               sum));
+    ok(bl_build_from_json(&build, json, strlen(json), pool) == APR_SUCCESS,
+       "a digest");
+    is_str(build->sha256, sum, "is read");
+    for (i = 0; i < COUNT_OF(wrong); i++) {
+        json = altered(
+            "\"bytes\":0",
+            apr_psprintf(pool, "\"bytes\":0,\"sha256\":\"%s\"", wrong[i]));
+        build = NULL;
+        ok(bl_build_from_json(&build, json, strlen(json), pool) ==
+                   APR_EGENERAL &&
+               build == NULL,
+           "refused as a digest: %s", wrong[i]);
     }
 }
 
@@ -412,6 +450,7 @@ int main(void)
     test_current_step();
     test_step_counts();
     test_refusals();
+    test_digest();
     test_damage();
     test_unknown_fields();
 

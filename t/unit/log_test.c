@@ -845,9 +845,21 @@ static void test_cut_below(void)
 static void test_list(void)
 {
     static const char *const others[] = {
-        "042.log", "0.log",   "+5.log", "-5.log",
-        "x.log",   "5.log.1", "5.log~", ".log",
-        "5",       "5.LOG",   "5 .log", "99999999999999999999.log",
+        "042.log",
+        "0.log",
+        "+5.log",
+        "-5.log",
+        "x.log",
+        "5.log.1",
+        "5.log~",
+        ".log",
+        "5",
+        "5.LOG",
+        "5 .log",
+        "99999999999999999999.log",
+        /* no build gets that far */
+        "9007199254740992.log",
+        "99999999999999999.log",
     };
     static const apr_uint64_t numbers[] = {42, 9, 1000000, 1, 10, 2};
     apr_array_header_t *list = NULL;
@@ -873,6 +885,71 @@ static void test_list(void)
        "no directory");
 }
 
+/* ---- what is no file ------------------------------------------------- */
+
+static int opens(const char *path, apr_int32_t flags)
+{
+    apr_file_t *file;
+    apr_status_t rv = bl_log_file_open(&file, path, flags, pool);
+
+    if (rv == APR_SUCCESS)
+        apr_file_close(file);
+    return rv == APR_EGENERAL ? -1 : rv;
+}
+
+/* Whoever puts one there waits for nobody to open it. */
+static void test_no_file(void)
+{
+    static const char *const what[] = {"a link", "a link to nothing", "a fifo",
+                                       "a directory", "a link to a fifo"};
+    apr_int32_t write = APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_APPEND;
+    const char *path = apr_pstrdup(pool, path_of(77)),
+               *other = apr_pstrdup(pool, path_of(78));
+    int i;
+
+    close(open(other, O_CREAT | O_WRONLY, 0600));
+    for (i = 0; i < 5; i++) {
+        bl_log_t *log = NULL;
+        bl_cursor_t *c = NULL;
+        int good = 0;
+
+        switch (i) {
+        case 0:
+            good = symlink(other, path) == 0;
+            break;
+        case 1:
+            good = symlink("nothing", path) == 0;
+            break;
+        case 2:
+            good = mkfifo(path, 0600) == 0;
+            break;
+        case 3:
+            good = mkdir(path, 0700) == 0;
+            break;
+        default:
+            unlink(other);
+            good = mkfifo(other, 0600) == 0 && symlink(other, path) == 0;
+        }
+        ok(good, "%s stands in the place of a log", what[i]);
+        ok(opens(path, APR_FOPEN_READ) != APR_SUCCESS &&
+               bl_cursor_open(&c, dir, 77, pool) != APR_SUCCESS && c == NULL,
+           "and is not read");
+        ok(opens(path, write) != APR_SUCCESS &&
+               bl_log_reopen(&log, dir, 77, pool) != APR_SUCCESS &&
+               log == NULL,
+           "nor gone on with");
+        ok(bl_log_create(&log, dir, 77, pool) != APR_SUCCESS && log == NULL,
+           "nor taken for a new one");
+        if (i == 3)
+            rmdir(path);
+        else
+            unlink(path);
+    }
+    unlink(other);
+    is_u64((uint64_t)opens(path, APR_FOPEN_READ), ENOENT,
+           "nothing is nothing");
+}
+
 int main(void)
 {
     const char *tmp = getenv("TMPDIR");
@@ -893,6 +970,7 @@ int main(void)
     test_cursor();
     test_cut_below();
     test_list();
+    test_no_file();
     remove_logs();
     rmdir(dir);
     apr_terminate();
