@@ -50,12 +50,19 @@ static int read_body(request_rec *r, const char **body, apr_size_t *len,
                      const char **detail)
 {
     char *buf = apr_palloc(r->pool, BODY_MOST + 1);
+    const char *coding;
     apr_size_t used = 0;
     int result = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
 
     *detail = "The body cannot be read.";
     if (result != OK)
         return result;
+    /* What is announced as too large nobody waits for. */
+    if (r->remaining > BODY_MOST) {
+        *detail = apr_psprintf(r->pool, "The body may have at most %d bytes.",
+                               BODY_MOST);
+        return HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
     if (ap_should_client_block(r)) {
         long n;
 
@@ -70,6 +77,12 @@ static int read_body(request_rec *r, const char **body, apr_size_t *len,
         }
         if (n < 0)
             return HTTP_BAD_REQUEST;
+    }
+    /* Who inflates bodies (SetInputFilter DEFLATE) has removed it by now. */
+    coding = apr_table_get(r->headers_in, "Content-Encoding");
+    if (coding != NULL && ap_cstr_casecmp(coding, "identity") != 0) {
+        *detail = "The body must not be compressed.";
+        return HTTP_UNSUPPORTED_MEDIA_TYPE;
     }
     *body = buf;
     *len = used;
