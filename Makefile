@@ -31,6 +31,7 @@ OBJ  := $(SRC:%.c=$(BUILD)/%.o)
 CORE := $(shell t/lint/layers --files 0 1)
 ACTORS := $(shell t/lint/layers --files 2)
 UNIT := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(wildcard t/unit/*_test.c))
+FAULT := $(patsubst t/fault/%.c,$(BUILD)/fault/%,$(wildcard t/fault/*_fault.c))
 FUZZ := $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 # `make V=1` shows each command.
 Q = $(if $(V),,@)
@@ -75,6 +76,18 @@ $(BUILD)/unit/%: t/unit/%.c $(BUILD)/core.a Makefile
 	@echo "  cc $<"
 	$(Q)$(COMPILE) -It/unit -MMD -MP -o $@ $< $(BUILD)/core.a $(LIBS) $(APR_LIBS)
 
+# Tests in which calls of the system fail: libfault.so is before libc.
+$(BUILD)/fault/libfault.so: t/lib/fault.c t/lib/fault.h Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -shared -o $@ $<
+
+$(BUILD)/fault/%: t/fault/%.c $(BUILD)/core.a $(BUILD)/fault/libfault.so Makefile
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -It/lib -It/unit -MMD -MP -o $@ $< $(BUILD)/core.a \
+	    -Wl,--no-as-needed,-rpath,$(abspath $(@D)) $(@D)/libfault.so \
+	    -Wl,--as-needed $(LIBS) $(APR_LIBS)
+
 # A fuzz target without a fuzzer: feeds it the files of its corpus.
 $(BUILD)/replay/%: t/fuzz/%.c t/fuzz/standalone.c $(BUILD)/core.a Makefile
 	@mkdir -p $(@D)
@@ -89,7 +102,7 @@ $(BUILD)/fuzz/%: t/fuzz/%.c $(CORE) Makefile
 	    -D_GNU_SOURCE -Isrc -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $@ $< $(CORE) $(LIBS) $(APR_LIBS)
 
--include $(OBJ:.o=.d) $(UNIT:=.d) $(wildcard $(BUILD)/replay/*.d)
+-include $(OBJ:.o=.d) $(UNIT:=.d) $(FAULT:=.d) $(wildcard $(BUILD)/replay/*.d)
 
 deps: ## install what building and running need and is missing (Debian)
 	@t/deps.sh run
@@ -111,8 +124,8 @@ analyze: ## gcc -fanalyzer and clang-tidy, some minutes
 	@t/deps.sh run analyze
 	@APXS=$(APXS) t/lint/analyze
 
-unit: $(UNIT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests and fuzz replays
-	@t/unit.sh $(UNIT) $(FUZZ:%=$(BUILD)/replay/%)
+unit: $(UNIT) $(FAULT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests, faults, fuzz replays
+	@t/unit.sh $(UNIT) $(FAULT) $(FUZZ:%=$(BUILD)/replay/%)
 
 suite: $(MODULE) $(COMMAND) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
 	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)

@@ -53,19 +53,6 @@ struct bl_log_t {
     apr_size_t batch_cap;
 };
 
-static apr_ssize_t write_to_file(int fd, const void *buf, apr_size_t len)
-{
-    return write(fd, buf, len);
-}
-
-/* The seam where tests let writing fail. */
-static bl_log_write_fn log_write = write_to_file;
-
-void bl_log_set_write(bl_log_write_fn fn)
-{
-    log_write = fn != NULL ? fn : write_to_file;
-}
-
 const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p)
 {
     return apr_psprintf(p, "%s/%" APR_UINT64_T_FMT ".log", dir, build);
@@ -112,16 +99,18 @@ static apr_status_t cut_torn(bl_log_t *log)
     return rv;
 }
 
-static apr_status_t write_whole(int fd, const char *bytes, apr_size_t len)
+static apr_status_t write_whole(int fd, const char *bytes, apr_size_t len,
+                                apr_off_t at)
 {
     while (len > 0) {
-        apr_ssize_t n = log_write(fd, bytes, len);
+        ssize_t n = pwrite(fd, bytes, len, at);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n < 0 ? APR_FROM_OS_ERROR(errno) : APR_ENOSPC;
         bytes += n;
+        at += n;
         len -= (apr_size_t)n;
     }
     return APR_SUCCESS;
@@ -137,7 +126,7 @@ apr_status_t bl_log_commit(bl_log_t *log)
         rv = cut_torn(log);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = write_whole(log->fd, log->batch, log->batch_len);
+    rv = write_whole(log->fd, log->batch, log->batch_len, log->tail);
     if (rv != APR_SUCCESS) {
         /* The next try writes all again. */
         cut_torn(log);
@@ -165,37 +154,18 @@ apr_status_t bl_log_punch(bl_log_t *log, const bl_hole_t *hole)
                                                   : APR_FROM_OS_ERROR(errno);
 }
 
-/* While a descriptor appends, all its writes do, wherever they are to go. */
-static apr_status_t set_append(int fd, int on)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    flags = on ? flags | O_APPEND : flags & ~O_APPEND;
-    return fcntl(fd, F_SETFL, flags) == 0 ? APR_SUCCESS
-                                          : APR_FROM_OS_ERROR(errno);
-}
-
 apr_status_t bl_log_fill(bl_log_t *log, const bl_hole_t *hole,
                          const bl_record_t *note)
 {
     char line[NOTE_BYTES];
     apr_size_t len;
-    apr_status_t rv;
 
     if (note->len + BL_REC_OVERHEAD > sizeof(line))
         return APR_EINVAL;
     len = bl_record_encode(line, note);
     if (hole->from + (apr_off_t)len > hole->to)
         return APR_EINVAL;
-    rv = set_append(log->fd, 0);
-    if (rv != APR_SUCCESS)
-        return rv;
-    if (lseek(log->fd, hole->from, SEEK_SET) == (off_t)-1)
-        rv = APR_FROM_OS_ERROR(errno);
-    else
-        rv = write_whole(log->fd, line, len);
-    set_append(log->fd, 1);
-    return rv;
+    return write_whole(log->fd, line, len, hole->from);
 }
 
 int bl_log_pending(const bl_log_t *log)
@@ -257,9 +227,8 @@ static apr_status_t log_open(bl_log_t **out, const char *dir,
     apr_pool_create(&pool, p);
     log = apr_pcalloc(pool, sizeof(*log));
     log->pool = pool;
-    rv = bl_log_file_open(
-        &log->file, bl_log_path(dir, build, pool),
-        APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_APPEND | flags, pool);
+    rv = bl_log_file_open(&log->file, bl_log_path(dir, build, pool),
+                          APR_FOPEN_READ | APR_FOPEN_WRITE | flags, pool);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(pool);
         return rv;
@@ -356,13 +325,16 @@ apr_status_t bl_log_list(apr_array_header_t **out, const char *dir,
     rv = apr_dir_open(&d, dir, p);
     if (rv != APR_SUCCESS)
         return rv;
-    while (apr_dir_read(&entry, APR_FINFO_NAME, d) == APR_SUCCESS) {
+    while ((rv = apr_dir_read(&entry, APR_FINFO_NAME, d)) == APR_SUCCESS) {
         apr_uint64_t build;
 
         if (log_number(&build, entry.name))
             APR_ARRAY_PUSH(list, apr_uint64_t) = build;
     }
     apr_dir_close(d);
+    /* Who is told of some of them takes the others for removed. */
+    if (!APR_STATUS_IS_ENOENT(rv))
+        return rv;
     qsort(list->elts, (apr_size_t)list->nelts, sizeof(apr_uint64_t),
           by_number);
     *out = list;

@@ -107,15 +107,6 @@ bl_stamp_t bl_log_last_id(const bl_log_t *log);
 
 void bl_log_close(bl_log_t **log);
 
-/**
- * Replaces write(2) for all logs of this process: for tests that let it fail.
- *
- * @param fn  NULL: write(2) again
- */
-typedef apr_ssize_t (*bl_log_write_fn)(int fd, const void *buf,
-                                       apr_size_t len);
-void bl_log_set_write(bl_log_write_fn fn);
-
 /* ---- cursor --------------------------------------------------------- */
 
 /** @return APR_SUCCESS, the cursor before the first record; APR_ENOENT: no
@@ -197,7 +188,8 @@ apr_status_t bl_log_file_open(apr_file_t **out, const char *path,
 /** The file of a build's log, made in p. */
 const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p);
 
-/** The numbers of all builds that have a log, ascending (apr_uint64_t). */
+/** The numbers of all builds that have a log, ascending (apr_uint64_t).
+ * @return APR_SUCCESS: these are all; an I/O status */
 apr_status_t bl_log_list(apr_array_header_t **out, const char *dir,
                          apr_pool_t *p);
 

@@ -5,7 +5,7 @@
  *
  * What a log should hold is kept beside it as plain text, and every answer of
  * a cursor is compared with a walk over that. Writing fails where the test
- * says so: at each call, at each byte, in each way that write(2) knows.
+ * says so: at each call, at each byte, in each way that pwrite(2) knows.
  */
 #include "bl_log.h"
 
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 /* APR */
 #include <apr_general.h>
@@ -207,10 +208,22 @@ static void disk_reset(void)
     disk.error = ENOSPC;
 }
 
-static apr_ssize_t disk_write(int fd, const void *buf, apr_size_t len)
+/* What writes for the log now; NULL: the system does. */
+static ssize_t (*log_write)(int fd, const void *buf, size_t len, off_t at);
+
+static ssize_t system_write(int fd, const void *buf, size_t len, off_t at)
 {
-    struct stat info;
-    size_t size;
+    return (ssize_t)syscall(SYS_pwrite64, fd, buf, len, at);
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t at)
+{
+    return (log_write != NULL ? log_write : system_write)(fd, buf, len, at);
+}
+
+static ssize_t disk_write(int fd, const void *buf, size_t len, off_t at)
+{
+    size_t size = (size_t)at;
 
     disk.calls++;
     if (disk.fail_at != 0 && disk.calls >= disk.fail_at &&
@@ -221,8 +234,6 @@ static apr_ssize_t disk_write(int fd, const void *buf, apr_size_t len)
     }
     if (disk.most != 0 && len > disk.most)
         len = 1 + random_below((unsigned)disk.most);
-    fstat(fd, &info);
-    size = (size_t)info.st_size;
     if (size >= disk.capacity) {
         disk.failed++;
         errno = ENOSPC;
@@ -231,7 +242,7 @@ static apr_ssize_t disk_write(int fd, const void *buf, apr_size_t len)
     /* A full disk takes what fits, and says no only to the next call. */
     if (len > disk.capacity - size)
         len = disk.capacity - size;
-    return write(fd, buf, len);
+    return system_write(fd, buf, len, at);
 }
 
 /* What a reader may see in the log: the records of the model, and no more. */
@@ -365,7 +376,7 @@ static void test_failing_writes(void)
     size_t i, capacity;
     unsigned wrong = 0, failed = 0;
 
-    bl_log_set_write(disk_write);
+    log_write = disk_write;
     for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         unsigned n = 0;
         int reached;
@@ -400,21 +411,21 @@ static void test_failing_writes(void)
     disk_reset();
     disk.most = 1;
     is_u64(write_batches(6), 0, "G4: a byte a write");
-    bl_log_set_write(NULL);
-    is_u64(write_batches(6), 0, "write(2) again");
+    log_write = NULL;
+    is_u64(write_batches(6), 0, "pwrite(2) again");
 }
 
 /* Half of the batch, then an error; and what stands behind the tail cannot be
  * cut off, because the descriptor is for reading only by then. */
 static int torn_fd, torn_calls;
 
-static apr_ssize_t torn_write(int fd, const void *buf, apr_size_t len)
+static ssize_t torn_write(int fd, const void *buf, size_t len, off_t at)
 {
     char path[64];
     int reader;
 
     if (torn_calls++ == 0)
-        return write(fd, buf, len / 2);
+        return system_write(fd, buf, len / 2, at);
     torn_fd = dup(fd);
     apr_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     reader = open(path, O_RDONLY);
@@ -443,7 +454,7 @@ static void test_no_truncate(void)
         if (i == 0)
             bl_log_commit(log);
     }
-    bl_log_set_write(torn_write);
+    log_write = torn_write;
     is_u64(bl_log_commit(log), EIO, "a write fails, and so does the cut");
     ok(bl_log_tail(log) == (apr_off_t)len && bl_log_pending(log),
        "tail and batch are as before");
@@ -466,7 +477,7 @@ static void test_no_truncate(void)
         }
     }
     close(torn_fd);
-    bl_log_set_write(NULL);
+    log_write = NULL;
     is_u64(bl_log_commit(log), APR_SUCCESS, "it can be cut again");
     ok(file_is(build, &m, m.len), "G4: each record is there once");
     bl_log_close(&log);
