@@ -260,7 +260,7 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
 
 /* ---- all builds ----------------------------------------------------- */
 
-static void complain(bl_feed_t *f, const bl_table_row_t *row, apr_status_t rv)
+static void complain(bl_feed_t *f, apr_uint64_t build, apr_status_t rv)
 {
     apr_time_t now = bl_tick_now();
 
@@ -270,7 +270,7 @@ static void complain(bl_feed_t *f, const bl_table_row_t *row, apr_status_t rv)
     bl_diag(BL_DIAG_ERROR, rv,
             "BL0301 the log of build %" APR_UINT64_T_FMT
             " in %s cannot be read for viewers of all builds",
-            row->build, f->logs_dir);
+            build, f->logs_dir);
 }
 
 /* Tell the reader which logs there are. *undecided is set when there is news
@@ -302,7 +302,7 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
         }
         rv = bl_reader_name(r, row.build, row.tail, row.final);
         if (rv != APR_SUCCESS) {
-            complain(f, &row, rv);
+            complain(f, row.build, rv);
             /* Without descriptors it is tried again; else the viewer is told
              * that something is missing, and the other logs go on. */
             if (APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv))
@@ -314,16 +314,48 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
     return APR_SUCCESS;
 }
 
+/* A log that could be opened cannot be read: nobody waits for it. What it has
+ * up to the watermark is passed over with the others, so it is told before
+ * any of them. @return 1: it was told */
+static int tell_unread(bl_feed_t *f, bl_reader_t *r, bl_stamp_t watermark)
+{
+    apr_uint64_t build;
+    apr_status_t rv = bl_reader_status(r, &build);
+
+    if (rv == APR_SUCCESS)
+        return 0;
+    complain(f, build, rv);
+    bl_encoder_gap(f->encoder, bl_reader_at(r), watermark);
+    return 1;
+}
+
+static void take_all(bl_feed_t *f, bl_reader_t *r, bl_stamp_t watermark)
+{
+    const bl_record_t *rec;
+    apr_uint64_t build = bl_reader_peek(&rec, r, watermark);
+    int told = tell_unread(f, r, watermark);
+
+    while (build != 0 && !is_full(f)) {
+        put_hole(f, build, r, rec);
+        put_record(f, build, rec);
+        bl_reader_take(r);
+        build = bl_reader_peek(&rec, r, watermark);
+        if (!told)
+            told = tell_unread(f, r, watermark);
+    }
+    /* What was left out is behind us too. */
+    if (build == 0)
+        bl_reader_move(r, watermark);
+}
+
 /* @return APR_EAGAIN: the rows are being made anew, nothing is known now */
 static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
 {
     apr_uint32_t runner = bl_table_runner(f->table);
     bl_stamp_t watermark = bl_table_watermark(f->table); /* T2: first */
     bl_reader_t *r = place->reader;
-    bl_stamp_t forgotten, begin = bl_reader_at(r);
+    bl_stamp_t forgotten, begin = bl_reader_at(r), unreadable = 0;
     const bl_record_t *rec;
-    apr_uint64_t build;
-    bl_stamp_t unreadable = 0;
     int undecided = 0;
     apr_status_t rv = name_logs(&undecided, &unreadable, f, r);
 
@@ -337,25 +369,18 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
         chunk->then = BL_CHUNK_AGAIN;
         return APR_SUCCESS;
     }
-    build = bl_reader_peek(&rec, r, watermark);
     forgotten = bl_table_forgotten(f->table);
     if (begin != 0 && forgotten > begin && forgotten > place->gap_told) {
-        bl_encoder_gap(f->encoder, begin, build != 0 ? rec->id : watermark);
+        bl_encoder_gap(f->encoder, begin,
+                       bl_reader_peek(&rec, r, watermark) != 0 ? rec->id
+                                                               : watermark);
         place->gap_told = forgotten;
     }
     else if (unreadable > place->gap_told) {
         bl_encoder_gap(f->encoder, begin, watermark);
         place->gap_told = unreadable;
     }
-    while (build != 0 && !is_full(f)) {
-        put_hole(f, build, r, rec);
-        put_record(f, build, rec);
-        bl_reader_take(r);
-        build = bl_reader_peek(&rec, r, watermark);
-    }
-    /* What was left out is behind us too. */
-    if (build == 0)
-        bl_reader_move(r, watermark);
+    take_all(f, r, watermark);
     return APR_SUCCESS;
 }
 
@@ -444,6 +469,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
 {
     kept_chunk_t *kept;
     apr_status_t rv = APR_SUCCESS;
+    apr_uint64_t failed;
     place_t *place;
     apr_size_t len;
 
@@ -468,7 +494,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     /* What was read before it went wrong is good. */
     len = bl_encoder_len(f->encoder);
     if (rv == APR_SUCCESS && len == 0)
-        rv = bl_reader_status(place->reader);
+        rv = bl_reader_status(place->reader, &failed);
     if (rv != APR_SUCCESS)
         return rv;
     chunk->to = bl_reader_at(place->reader);

@@ -31,7 +31,8 @@ struct bl_reader_t {
     bl_stamp_t at;
     apr_array_header_t *sources; /* source_t */
     source_t *peeked;
-    apr_status_t status; /* of reading, in this turn */
+    apr_status_t status; /* of reading, in this turn... */
+    apr_uint64_t failed; /* ...and whose log that was */
 };
 
 static source_t *source_at(const bl_reader_t *r, int i)
@@ -62,9 +63,12 @@ static int source_peek(bl_reader_t *r, source_t *s)
     while (!s->has_record) {
         apr_status_t rv = bl_cursor_next(&s->record, s->cursor, s->tail);
 
+        if (rv == APR_EOF)
+            return 0;
         if (rv != APR_SUCCESS) {
-            if (rv != APR_EOF)
-                r->status = rv;
+            r->status = rv;
+            r->failed = s->build;
+            source_close(s);
             return 0;
         }
         s->skipped |= bl_cursor_skipped(s->cursor) != NULL;
@@ -107,12 +111,13 @@ bl_stamp_t bl_reader_at(const bl_reader_t *r)
 
 void bl_reader_move(bl_reader_t *r, bl_stamp_t at)
 {
-    if (at > r->at && r->status == APR_SUCCESS)
+    if (at > r->at)
         r->at = at;
 }
 
-apr_status_t bl_reader_status(const bl_reader_t *r)
+apr_status_t bl_reader_status(const bl_reader_t *r, apr_uint64_t *build)
 {
+    *build = r->failed;
     return r->status;
 }
 
@@ -189,7 +194,7 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
         if (s->build == 0)
             continue;
         if (!source_peek(r, s)) {
-            if (s->final || !s->named)
+            if (s->build != 0 && (s->final || !s->named))
                 source_close(s);
             continue;
         }

@@ -26,11 +26,17 @@ void bl_reader_destroy(bl_reader_t **reader);
 
 bl_stamp_t bl_reader_at(const bl_reader_t *reader);
 
-/** APR_SUCCESS; what went wrong with reading in this turn: then there may be
- * more than was handed out. */
-apr_status_t bl_reader_status(const bl_reader_t *reader);
+/**
+ * What went wrong with reading in this turn. A log that could not be read is
+ * closed, there may be more in it than was handed out, and records of others
+ * may be behind that: who takes them says gap. It is tried again when it is
+ * named again.
+ *
+ * @param build  whose log it was last
+ */
+apr_status_t bl_reader_status(const bl_reader_t *reader, apr_uint64_t *build);
 
-/** Nothing more comes up to this id. Does nothing when reading went wrong. */
+/** Nothing more comes up to this id. */
 void bl_reader_move(bl_reader_t *reader, bl_stamp_t at);
 
 /** What was read ahead is read again, from the files that are open: they have
