@@ -73,8 +73,9 @@ apr_status_t bl_history_claim(bl_history_t *h);
 
 /**
  * Between begin and commit other calls belong together: all is stored, or
- * nothing. A put or a remove that failed has changed nothing, and what else
- * there is can be put and committed before the handle is closed.
+ * nothing. After a commit that failed it is mostly nothing: do it again. A put
+ * or a remove that failed has changed nothing, and what else there is can be
+ * put and committed before the handle is closed.
  */
 apr_status_t bl_history_begin(bl_history_t *h);
 apr_status_t bl_history_commit(bl_history_t *h);

@@ -77,7 +77,8 @@ apr_status_t bl_sql_claim(bl_sql_t *db);
 /* ---- transactions: BEGIN to COMMIT or ROLLBACK ---------------------- */
 
 apr_status_t bl_sql_begin(bl_sql_t *db);
-/** On failure nothing of it was stored. */
+/** On failure nothing of it was stored; or all, when the last moment alone
+ * went wrong: a lock could not be let go, the answer was lost. */
 apr_status_t bl_sql_commit(bl_sql_t *db);
 void bl_sql_rollback(bl_sql_t *db);
 
