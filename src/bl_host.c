@@ -20,6 +20,9 @@
 #define ORPHAN_LOOKS 200
 #define ORPHAN_LOOK_TIME apr_time_from_msec(10)
 
+/* Between two tries to put a watch into the pollset. */
+#define LATE_TIME apr_time_from_msec(100)
+
 void bl_host_set_now(bl_host_t *host)
 {
     apr_time_t now = apr_time_now();
@@ -47,19 +50,62 @@ void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
     watch->fd.client_data = watch;
 }
 
+static apr_status_t watch_add(bl_host_t *host, bl_watch_t *watch)
+{
+    apr_status_t rv = apr_pollset_add(host->pollset, &watch->fd);
+
+    watch->added = rv == APR_SUCCESS;
+    return rv;
+}
+
+static void forget_late(bl_host_t *host, bl_watch_t *watch)
+{
+    bl_watch_t **at = &host->late;
+
+    if (!watch->is_late)
+        return;
+    while (*at != watch)
+        at = &(*at)->next_late;
+    *at = watch->next_late;
+    watch->is_late = 0;
+}
+
 void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on)
 {
     apr_status_t rv;
 
-    if (watch->added == on)
+    if (!on) {
+        forget_late(host, watch);
+        if (watch->added)
+            apr_pollset_remove(host->pollset, &watch->fd);
+        watch->added = 0;
         return;
-    if (on)
-        rv = apr_pollset_add(host->pollset, &watch->fd);
-    else
-        rv = apr_pollset_remove(host->pollset, &watch->fd);
-    if (rv != APR_SUCCESS)
-        bl_diag(BL_DIAG_ERROR, rv, "BL0203 pollset of the runner");
-    watch->added = on && rv == APR_SUCCESS;
+    }
+    if (watch->added || watch->is_late)
+        return;
+    rv = watch_add(host, watch);
+    if (rv == APR_SUCCESS)
+        return;
+    bl_diag(BL_DIAG_ERROR, rv,
+            "BL0203 the runner cannot watch a descriptor; it is tried again "
+            "until it can");
+    watch->is_late = 1;
+    watch->next_late = host->late;
+    host->late = watch;
+}
+
+apr_time_t bl_host_tick(bl_host_t *host)
+{
+    bl_watch_t *watch = host->late;
+
+    while (watch != NULL) {
+        bl_watch_t *next = watch->next_late;
+
+        if (watch_add(host, watch) == APR_SUCCESS)
+            forget_late(host, watch);
+        watch = next;
+    }
+    return host->tick + LATE_TIME;
 }
 
 void bl_host_add_keeper(bl_host_t *host, pid_t pid)
@@ -99,17 +145,19 @@ void bl_host_end_orphans(bl_host_t *host)
     int looks, left = 1;
 
     apr_pool_create(&scratch, host->keepers->pool);
-    for (looks = 0; looks < ORPHAN_LOOKS && left > 0; looks++) {
+    for (looks = 0; looks < ORPHAN_LOOKS && left != 0; looks++) {
         apr_pool_clear(scratch);
         left = bl_tree_signal(getpid(), SIGKILL, is_keeper, host, scratch);
         /* Keepers may be reaped here too: nobody asks for their status. */
         while (waitpid(-1, NULL, WNOHANG) > 0)
             ;
-        if (left > 0)
+        if (left != 0)
             apr_sleep(ORPHAN_LOOK_TIME);
     }
-    if (left > 0)
+    if (left != 0)
         bl_diag(BL_DIAG_ERROR, 0,
-                "BL0204 %d processes of a build cannot be ended", left);
+                "BL0204 %d processes of a build cannot be ended (-1: they "
+                "cannot be seen)",
+                left);
     apr_pool_destroy(scratch);
 }

@@ -39,15 +39,19 @@ typedef struct {
     int changed;                 /* something to publish; the loop clears it */
     int no_holes;                /* logs cannot be shortened: it was said */
     apr_array_header_t *keepers; /* pid_t, those that live; the historian */
+    struct bl_watch_t *late;     /* those that the pollset did not take */
 } bl_host_t;
 
 /* Something in the pollset: the client_data of its descriptor. */
-typedef struct {
+typedef struct bl_watch_t bl_watch_t;
+struct bl_watch_t {
     void (*ready)(void *baton, apr_int16_t events);
     void *baton;
     apr_pollfd_t fd;
     int added;
-} bl_watch_t;
+    int is_late;
+    bl_watch_t *next_late;
+};
 
 /** The loop begins a turn. When the clock has stepped back, ids go on from
  * where they are: skew is how far they are ahead for this reason alone, and
@@ -59,8 +63,14 @@ void bl_watch_file(bl_watch_t *watch, apr_file_t *file,
                    void (*ready)(void *baton, apr_int16_t events), void *baton,
                    apr_pool_t *p);
 
-/** Put a watch into the pollset, or take it out. */
+/** Put a watch into the pollset, or take it out: before its memory goes. One
+ * that does not get in (the kernel has no memory, or no watches left for this
+ * user) is tried again until it does. */
 void bl_watch_set(bl_host_t *host, bl_watch_t *watch, int on);
+
+/** In each turn of the loop. @return when it is due at the latest, by bl_tick
+ */
+apr_time_t bl_host_tick(bl_host_t *host);
 
 /** A child that bl_host_end_orphans spares: a keeper, or the historian. */
 void bl_host_add_keeper(bl_host_t *host, pid_t pid);

@@ -134,16 +134,22 @@ apr_file_t *bl_keeper_stderr(const bl_keeper_t *k)
     return k->err;
 }
 
-/* A keeper that died is told by EOF; a full socket cannot be: there are never
- * more than a few messages on it. */
+/* A keeper that died is told by EOF. One that cannot be asked (the kernel has
+ * no memory; a socket with a few messages is never full) would wait for ever:
+ * it ends its build instead, as if the runner were gone. */
 static void ask(bl_keeper_t *k, int what, int step)
 {
     bl_kept_message_t message;
+    ssize_t n;
 
     memset(&message, 0, sizeof(message));
     message.what = what;
     message.step = step;
-    send(k->control_fd, &message, sizeof(message), MSG_NOSIGNAL);
+    do {
+        n = send(k->control_fd, &message, sizeof(message), MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        shutdown(k->control_fd, SHUT_RDWR);
 }
 
 void bl_keeper_run(bl_keeper_t *k, int step)
@@ -206,11 +212,12 @@ int bl_keeper_close(bl_keeper_t **keeper)
     pid_t pid;
 
     *keeper = NULL;
-    /* It closed its end of the socket by exiting: this does not wait. */
+    /* It closed its end of the socket by exiting, and this does not wait; or
+     * it could not be heard, and ends its build now. */
+    close(k->control_fd);
     do {
         pid = waitpid(k->pid, &status, 0);
     } while (pid < 0 && errno == EINTR);
-    close(k->control_fd);
     apr_pool_destroy(k->pool);
     return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

@@ -77,15 +77,22 @@ static void on_signal(int sig)
      * an ignored signal would stay ignored over exec (K3). */
 }
 
-static void tell(const kept_t *kept, int what, int value)
+/* The runner waits for what it is not told: then it is better off without this
+ * keeper, which takes the build along. */
+static void tell(kept_t *kept, int what, int value)
 {
     bl_kept_message_t message;
+    ssize_t n;
 
     memset(&message, 0, sizeof(message));
     message.what = what;
     message.step = kept->step;
     message.value = value;
-    send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
+    do {
+        n = send(FD_CONTROL, &message, sizeof(message), MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        kept->ending = BL_KEPT_END_NOW;
 }
 
 /* ---- the directory -------------------------------------------------- */
@@ -288,12 +295,13 @@ static int reap(kept_t *kept)
     pid_t pid;
     int status;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid == kept->step_pid) {
+    do {
+        pid = waitpid(-1, &status, WNOHANG);
+        if (pid > 0 && pid == kept->step_pid) {
             kept->step_pid = 0;
             tell(kept, BL_KEPT_ENDED, status);
         }
-    }
+    } while (pid > 0 || (pid < 0 && errno == EINTR));
     return pid == 0;
 }
 
@@ -371,9 +379,10 @@ static void keep(kept_t *kept)
          * reaping and sleeping. */
         sigprocmask(SIG_BLOCK, &child, NULL);
         reap(kept);
-        ppoll(&control, 1, NULL, &none);
+        if (kept->ending == 0)
+            ppoll(&control, 1, NULL, &none);
         sigprocmask(SIG_SETMASK, &none, NULL); /* K3: inherited by steps */
-        if (control.revents != 0)
+        if (kept->ending == 0 && control.revents != 0)
             take_message(kept);
     }
     end_all(kept);
@@ -454,10 +463,10 @@ void bl_kept_main(const bl_order_t *order, int control, int out, int err,
     int i;
 
     memset(&kept, 0, sizeof(kept));
+    prctl(PR_SET_NAME, "buildlog-keeper");
     settle_signals();
     settle_descriptors(&kept, control, out, err, group);
     setsid();
-    prctl(PR_SET_NAME, "buildlog-keeper");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* K4 */
     umask(022);

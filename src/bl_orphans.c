@@ -95,7 +95,7 @@ static int look_into_group(bl_orphans_t *o, const orphan_t *orphan, int sig)
     return 1;
 }
 
-/* @return how many there are, or a few more */
+/* @return how many there are, or a few more; -1: nobody can tell */
 static int look(bl_orphans_t *o, orphan_t *orphan)
 {
     const char *entries[] = {orphan->id_entry, orphan->project_entry,
@@ -126,7 +126,7 @@ apr_time_t bl_orphans_tick(bl_orphans_t *o)
     for (i = 0; i < o->list->nelts; i++) {
         orphan_t *orphan = &APR_ARRAY_IDX(o->list, i, orphan_t);
 
-        if (look(o, orphan) > 0)
+        if (look(o, orphan) != 0)
             APR_ARRAY_IDX(o->list, left++, orphan_t) = *orphan;
     }
     o->list->nelts = left;

@@ -451,6 +451,9 @@ static apr_time_t tick(runner_t *r)
     apr_time_t next = r->host.tick + LOOK_TIME, due;
     int i;
 
+    if (r->host.late != NULL)
+        next = bl_host_tick(&r->host);
+
     for (i = 0; i < r->jobs->nelts; i++) {
         due = bl_job_tick(job_at(r, i));
         next = due < next ? due : next;

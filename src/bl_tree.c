@@ -11,6 +11,7 @@
 
 /* libc */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +33,17 @@ typedef struct {
     int zombie;
 } proc_t;
 
-/* "pid (name) S ppid ...": the name may hold anything, so from its end. */
+/* What is not to be seen because it is not there, or is another user's; all
+ * else is a shortage of ours, and says nothing about the process. */
+static int is_gone(int error)
+{
+    return error == ENOENT || error == ESRCH || error == EACCES ||
+           error == EPERM;
+}
+
+/* "pid (name) S ppid ...": the name may hold anything, so from its end.
+ *
+ * @return 1; 0: it is gone; -1: nobody can tell */
 static int proc_read(proc_t *out, const char *pid)
 {
     char path[64], text[512];
@@ -45,11 +56,15 @@ static int proc_read(proc_t *out, const char *pid)
     apr_snprintf(path, sizeof(path), "/proc/%s/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
+        return is_gone(errno) ? 0 : -1;
     n = read(fd, text, sizeof(text) - 1);
+    if (n <= 0) {
+        int seen = n == 0 || is_gone(errno);
+
+        close(fd);
+        return seen ? 0 : -1;
+    }
     close(fd);
-    if (n <= 0)
-        return 0;
     text[n] = '\0';
     end = strrchr(text, ')');
     if (end == NULL || end[1] != ' ' || end[2] == '\0' || end[3] != ' ')
@@ -78,21 +93,40 @@ static int by_pid(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static apr_array_header_t *proc_list(apr_pool_t *p)
+/* @return its number as text; NULL: there is no other */
+static const char *next_process(int *unsure, DIR *dir)
+{
+    struct dirent *entry;
+
+    do {
+        errno = 0;
+        entry = readdir(dir);
+    } while (entry != NULL &&
+             (entry->d_name[0] < '1' || entry->d_name[0] > '9'));
+    if (entry == NULL && errno != 0)
+        *unsure = 1;
+    return entry != NULL ? entry->d_name : NULL;
+}
+
+/* @param unsure  set when there may be others */
+static apr_array_header_t *proc_list(int *unsure, apr_pool_t *p)
 {
     apr_array_header_t *list = apr_array_make(p, 512, sizeof(proc_t));
-    struct dirent *entry;
+    const char *name;
     DIR *dir = opendir("/proc");
 
-    if (dir == NULL)
+    if (dir == NULL) {
+        *unsure = 1;
         return list;
-    while ((entry = readdir(dir)) != NULL) {
+    }
+    while ((name = next_process(unsure, dir)) != NULL) {
         proc_t proc;
+        int seen = proc_read(&proc, name);
 
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
-            continue;
-        if (proc_read(&proc, entry->d_name))
+        if (seen > 0)
             APR_ARRAY_PUSH(list, proc_t) = proc;
+        else if (seen < 0)
+            *unsure = 1;
     }
     closedir(dir);
     qsort(list->elts, (apr_size_t)list->nelts, sizeof(proc_t), by_pid);
@@ -121,8 +155,8 @@ static pid_t branch_of(const apr_array_header_t *list, const proc_t *proc,
 int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
                    void *baton, apr_pool_t *p)
 {
-    apr_array_header_t *list = proc_list(p);
-    int i, found = 0;
+    int i, found = 0, unsure = 0;
+    apr_array_header_t *list = proc_list(&unsure, p);
 
     for (i = 0; i < list->nelts; i++) {
         const proc_t *proc = &APR_ARRAY_IDX(list, i, proc_t);
@@ -138,7 +172,7 @@ int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
         if (sig != 0)
             kill(proc->pid, sig);
     }
-    return found;
+    return found == 0 && unsure ? -1 : found;
 }
 
 /* ---- by environment ------------------------------------------------- */
@@ -155,17 +189,22 @@ static int has_entry(const char *env, apr_size_t len, const char *entry)
     return 0;
 }
 
-/* @return 0 also when it is a zombie: those have none any more */
+/* @return 1; 0: it has not, or is a zombie, and those have none any more; -1:
+ * nobody can tell */
 static int has_all(int dir, const char *const *entries, char *buf)
 {
     int fd = openat(dir, "environ", O_RDONLY | O_CLOEXEC), i;
     apr_size_t len = 0;
-    ssize_t n;
+    ssize_t n = 0;
 
     if (fd < 0)
-        return 0;
+        return is_gone(errno) ? 0 : -1;
     while (len < ENV_BYTES && (n = read(fd, buf + len, ENV_BYTES - len)) > 0)
         len += (apr_size_t)n;
+    if (n < 0 && !is_gone(errno)) {
+        close(fd);
+        return -1;
+    }
     close(fd);
     buf[len] = '\0';
     for (i = 0; entries[i] != NULL; i++) {
@@ -176,25 +215,27 @@ static int has_all(int dir, const char *const *entries, char *buf)
 }
 
 /* The process is held by a handle before it is looked at: if its number is
- * another's by then, the signal reaches nobody. */
+ * another's by then, the signal reaches nobody.
+ *
+ * @return 1: it has them; 0; -1: nobody can tell */
 static int signal_if(const char *pid, const char *const *entries, int sig,
                      char *buf)
 {
     int handle = (int)syscall(SYS_pidfd_open, (pid_t)strtol(pid, NULL, 10), 0);
     char path[64];
     struct stat info;
-    int dir, found = 0;
+    int dir, found;
 
     if (handle < 0)
-        return 0;
+        return is_gone(errno) ? 0 : -1;
     apr_snprintf(path, sizeof(path), "/proc/%s", pid);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0 && fstat(dir, &info) == 0 && info.st_uid == geteuid() &&
-        has_all(dir, entries, buf)) {
-        found = 1;
-        if (sig != 0)
-            syscall(SYS_pidfd_send_signal, handle, sig, NULL, 0);
-    }
+    if (dir < 0 || fstat(dir, &info) != 0)
+        found = is_gone(errno) ? 0 : -1;
+    else
+        found = info.st_uid == geteuid() ? has_all(dir, entries, buf) : 0;
+    if (found > 0 && sig != 0)
+        syscall(SYS_pidfd_send_signal, handle, sig, NULL, 0);
     if (dir >= 0)
         close(dir);
     close(handle);
@@ -204,16 +245,20 @@ static int signal_if(const char *pid, const char *const *entries, int sig,
 int bl_tree_signal_env(const char *const *entries, int sig)
 {
     static char buf[ENV_BYTES + 1]; /* the runner has one thread */
-    struct dirent *entry;
     DIR *dir = opendir("/proc");
-    int found = 0;
+    int found = 0, unsure = 0;
+    const char *name;
 
     if (dir == NULL)
-        return 0;
-    while ((entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            found += signal_if(entry->d_name, entries, sig, buf);
+        return -1;
+    while ((name = next_process(&unsure, dir)) != NULL) {
+        int has = signal_if(name, entries, sig, buf);
+
+        if (has > 0)
+            found++;
+        else if (has < 0)
+            unsure = 1;
     }
     closedir(dir);
-    return found;
+    return found == 0 && unsure ? -1 : found;
 }

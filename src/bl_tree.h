@@ -21,7 +21,8 @@
  * @param skip  a direct child of root that is left out with all below it, for
  *              each: skip(baton, pid) != 0. NULL: none
  * @param p     cleared by the caller
- * @return how many were found; zombies do not count
+ * @return how many were found; zombies do not count. -1: none, but it could
+ * not look at all (no descriptors, no memory): look again
  */
 int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
                    void *baton, apr_pool_t *p);
@@ -36,7 +37,7 @@ pid_t bl_tree_parent(pid_t pid);
  *
  * @param entries  "NAME=value", NULL at the end
  * @param sig      0: only count
- * @return how many were found
+ * @return as above
  */
 int bl_tree_signal_env(const char *const *entries, int sig);
 

@@ -47,15 +47,19 @@ wrong(const char *fmt, ...)
 }
 
 /**
- * @param act  does it, with faults; returns what was wrong, and ends with
- *             fault_rest()
+ * @param act   does it, with faults; returns what was wrong, and ends with
+ *              fault_rest()
+ * @param each  where calls are many and alike: each up to this one...
+ * @param then  ...and then in steps of so many
  */
-static inline void every(const seam_t *seam, unsigned (*act)(void))
+static inline void some(const seam_t *seam, int each, int then,
+                        unsigned (*act)(void))
 {
     int64_t n, hit = 0;
     unsigned failed = 0;
 
-    for (n = 1; n <= EVERY_MOST && failed < EVERY_TOLD; n++) {
+    for (n = 1; n <= EVERY_MOST && failed < EVERY_TOLD;
+         n += n < each ? 1 : then) {
         unsigned now;
 
         fault_arm(seam->call, seam->process, seam->error, n, seam->times);
@@ -67,10 +71,16 @@ static inline void every(const seam_t *seam, unsigned (*act)(void))
         hit++;
     }
     ok(failed == 0 && hit > 0 && n < EVERY_MOST,
-       "%s%s%s: %s%s, each of %d calls in its turn", seam->process,
+       "%s%s%s: %s%s, %d of %s%d calls in their turn", seam->process,
        seam->process[0] != '\0' ? ", " : "", seam->call,
        seam->error != 0 ? strerror(seam->error) : "half of it",
-       seam->times > 1 ? " more than once" : "", (int)hit);
+       seam->times > 1 ? " more than once" : "", (int)hit,
+       hit < n - 1 ? "about " : "", (int)n - 1);
+}
+
+static inline void every(const seam_t *seam, unsigned (*act)(void))
+{
+    some(seam, EVERY_MOST, 1, act);
 }
 
 /** Descriptors that are open in this process. */

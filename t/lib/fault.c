@@ -503,6 +503,12 @@ SEEN int chdir(const char *path)
     return strikes("chdir") ? -1 : next(path);
 }
 
+SEEN int fchdir(int fd)
+{
+    NEXT(fchdir);
+    return strikes("chdir") ? -1 : next(fd);
+}
+
 SEEN pid_t setsid(void)
 {
     NEXT(setsid);
