@@ -53,6 +53,9 @@
 
 #define SLEEP_TIME apr_time_from_sec(30)
 
+/* How far behind they are is looked at so often while some are. */
+#define LAG_TIME apr_time_from_sec(1)
+
 /* Between two looks while there is no runner, and when the table is changed
  * while it is read. */
 #define NO_RUNNER_TIME apr_time_from_msec(100)
@@ -85,6 +88,11 @@ struct bl_audience_t {
     int size;
     int dismissed;
     unsigned seed;
+    /* since they were counted */
+    apr_uint64_t lines;
+    apr_uint64_t bytes;
+    apr_uint32_t behind; /* as it was shown last */
+    apr_time_t lag_due;
 };
 
 /* ---- viewers -------------------------------------------------------- */
@@ -110,7 +118,7 @@ static void let_go(bl_audience_t *a, bl_client_t *c)
  * @return 1: all is written and more may follow */
 static int client_write(bl_audience_t *a, bl_client_t *c)
 {
-    apr_status_t rv = bl_client_flush(c);
+    apr_status_t rv = bl_client_flush(c, &a->bytes);
 
     if (rv == APR_SUCCESS && !c->last)
         return 1;
@@ -161,6 +169,7 @@ static apr_status_t client_fill(bl_audience_t *a, bl_client_t *c)
             return handed > 0 ? APR_SUCCESS : rv;
         if (chunk.bucket != NULL)
             bl_client_push(c, chunk.bucket);
+        a->lines += chunk.lines;
         handed++;
         c->at = chunk.to;
         if (chunk.then == BL_CHUNK_END)
@@ -367,10 +376,65 @@ static apr_time_t timed_turn(bl_audience_t *a, apr_time_t next)
     return next;
 }
 
+/* ---- counts --------------------------------------------------------- */
+
+static void count(bl_audience_t *a)
+{
+    bl_counts_t *counts = bl_table_counts(a->table);
+
+    if (a->lines > 0)
+        bl_counts_add(counts, a->slot, BL_COUNT_LINES, a->lines);
+    if (a->bytes > 0)
+        bl_counts_add(counts, a->slot, BL_COUNT_BYTES, a->bytes);
+    a->lines = 0;
+    a->bytes = 0;
+}
+
+/* Those of a group that have not taken all there is. An id is a time: so much
+ * of the log they have before them. */
+static void group_measure(group_t *g, apr_uint32_t *behind, bl_stamp_t *lag)
+{
+    bl_stamp_t newest = bl_feed_newest(g->feed);
+    bl_client_t *c = APR_RING_FIRST(&g->busy);
+
+    for (; c != APR_RING_SENTINEL(&g->busy, bl_client_t, link);
+         c = APR_RING_NEXT(c, link)) {
+        ++*behind;
+        /* One that has nothing yet is nowhere. */
+        if (c->at != 0 && newest > c->at && newest - c->at > *lag)
+            *lag = newest - c->at;
+    }
+}
+
+/* @return when to look again; 0: nobody is behind, and so it is shown */
+static apr_time_t measure(bl_audience_t *a)
+{
+    bl_stamp_t lag = 0;
+    group_t *g;
+    int busy = a->behind > 0;
+
+    APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
+    {
+        busy |= !APR_RING_EMPTY(&g->busy, bl_client_t, link);
+    }
+    if (!busy || a->now < a->lag_due)
+        return busy ? a->lag_due : 0;
+    a->lag_due = a->now + LAG_TIME;
+    a->behind = 0;
+    APR_RING_FOREACH(g, &a->groups, bl_group_t, link)
+    {
+        group_measure(g, &a->behind, &lag);
+    }
+    bl_counts_set_lag(bl_table_counts(a->table), a->slot, a->behind,
+                      (apr_interval_time_t)lag);
+    return a->behind > 0 ? a->lag_due : 0;
+}
+
 apr_time_t bl_audience_turn(bl_audience_t *a, bl_stamp_t watermark, int *late)
 {
     apr_time_t next = timed_turn(a, a->now + SLEEP_TIME);
     group_t *g = APR_RING_FIRST(&a->groups);
+    apr_time_t look;
 
     while (g != APR_RING_SENTINEL(&a->groups, bl_group_t, link)) {
         group_t *following = APR_RING_NEXT(g, link);
@@ -381,7 +445,9 @@ apr_time_t bl_audience_turn(bl_audience_t *a, bl_stamp_t watermark, int *late)
             group_close(g);
         g = following;
     }
-    return next;
+    count(a);
+    look = measure(a);
+    return look != 0 && look < next ? look : next;
 }
 
 /* ---- coming and going ----------------------------------------------- */

@@ -26,6 +26,11 @@ int bl_child_slot(void)
     return slot;
 }
 
+void bl_child_count(bl_count_e what, apr_uint64_t n)
+{
+    bl_counts_add(bl_table_counts(bl_daemon_table()), slot, what, n);
+}
+
 void bl_child_begin_stop(void)
 {
     if (pump != NULL)

@@ -12,6 +12,7 @@
 
 #include "httpd.h"
 
+#include "bl_counts.h"
 #include "bl_pump.h"
 
 void bl_child_register_hooks(apr_pool_t *p);
@@ -21,6 +22,9 @@ bl_pump_t *bl_child_pump(void);
 
 /** -1: none. */
 int bl_child_slot(void);
+
+/** Request thread: it happened n times. */
+void bl_child_count(bl_count_e what, apr_uint64_t n);
 
 /** This child ends: its viewers are let go. For a process whose MPM tells so
  * only when it is over (prefork). May be called again and again. */

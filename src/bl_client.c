@@ -135,7 +135,7 @@ static void brigade_drop(apr_bucket_brigade *bb, apr_size_t n)
     }
 }
 
-apr_status_t bl_client_flush(bl_client_t *c)
+apr_status_t bl_client_flush(bl_client_t *c, apr_uint64_t *total)
 {
     bl_link_t *link = c->conn.link;
     apr_status_t rv;
@@ -152,6 +152,7 @@ apr_status_t bl_client_flush(bl_client_t *c)
                           : link->ops->write(link, parts, count, &written);
         if (rv != APR_SUCCESS)
             return rv;
+        *total += written;
         brigade_drop(c->out, written);
     }
     if (link == NULL)

@@ -72,9 +72,14 @@ void bl_client_push(bl_client_t *client, apr_bucket *bucket);
 /** Is there nothing left to write, neither here nor in the link? */
 int bl_client_is_flushed(const bl_client_t *client);
 
-/** Write what fits. @return APR_SUCCESS: all of it; APR_EAGAIN: the socket is
- * full; another status: the client is gone */
-apr_status_t bl_client_flush(bl_client_t *client);
+/**
+ * Write what fits.
+ *
+ * @param written  the bytes are added to it
+ * @return APR_SUCCESS: all of it; APR_EAGAIN: the socket is full; another
+ *         status: the client is gone
+ */
+apr_status_t bl_client_flush(bl_client_t *client, apr_uint64_t *written);
 
 /** Be told when it can be written again, or no more.
  * @return the pollset's status */

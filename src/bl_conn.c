@@ -202,6 +202,12 @@ const bl_conn_t *bl_conn_of(const request_rec *r)
     return &bl_held;
 }
 
+static const bl_count_e count_of[BL_VIEWER_KINDS] = {
+    [BL_VIEWER_DETACHED] = BL_COUNT_DETACHED,
+    [BL_VIEWER_PARKED] = BL_COUNT_PARKED,
+    [BL_VIEWER_HELD] = BL_COUNT_HELD,
+};
+
 const char *bl_conn_begin(bl_arrival_t **out, const bl_conn_t *conn,
                           const bl_feed_spec_t *spec, bl_stamp_t at,
                           request_rec *r)
@@ -211,17 +217,21 @@ const char *bl_conn_begin(bl_arrival_t **out, const bl_conn_t *conn,
     const char *limit;
 
     if (bl_table_viewer_add(bl_daemon_table(), bl_child_slot(), conn->kind,
-                            most) != APR_SUCCESS)
+                            most) != APR_SUCCESS) {
+        bl_child_count(BL_COUNT_BUSY, 1);
         return apr_psprintf(r->pool,
                             "%u viewers are connected, and BuildLogMaxClients "
                             "allows no more. Try again later.",
                             most);
+    }
     arrival = bl_pump_req_arrive(spec, at, conn->kind);
     limit = conn->prepare(arrival, r);
     if (limit != NULL) {
         bl_pump_req_forget(bl_child_pump(), arrival);
+        bl_child_count(BL_COUNT_BUSY, 1);
         return limit;
     }
+    bl_child_count(count_of[conn->kind], 1);
     /* The body ends with the connection: the same bytes for all, HTTP/1.0 and
      * 1.1. */
     r->connection->keepalive = AP_CONN_CLOSE;

@@ -81,6 +81,7 @@ struct bl_feed_t {
     int ended;               /* the one build had, when we last looked */
     apr_time_t complain_due; /* by bl_tick_now: not before */
     int passing;             /* the chunk that is being made */
+    apr_uint32_t lines;      /* whole ones in it */
     bl_encoder_t *encoder;   /* where a chunk is written */
     apr_size_t passed;       /* bytes of lines that are not in it */
     apr_bucket *ping;
@@ -141,6 +142,7 @@ static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
         f->passed += rec->len + PASSED_LINE_BYTES;
         return 0;
     }
+    f->lines += BL_REC_IS_LINE(rec) && (rec->flags & BL_REC_PIECE) == 0;
     return bl_encoder_record(f->encoder, build, rec, f->spec.build != 0);
 }
 
@@ -465,6 +467,15 @@ int bl_feed_has_more(bl_feed_t *f, bl_stamp_t after)
            (rv == APR_SUCCESS && (row.last_id > after || row.final));
 }
 
+bl_stamp_t bl_feed_newest(bl_feed_t *f)
+{
+    bl_table_row_t row;
+
+    if (f->spec.build == 0)
+        return bl_table_watermark(f->table);
+    return build_state(&row, f) == APR_SUCCESS ? row.last_id : 0;
+}
+
 apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
 {
     kept_chunk_t *kept;
@@ -486,6 +497,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     bl_encoder_clear(f->encoder);
     f->passed = 0;
     f->passing = 0;
+    f->lines = 0;
     bl_reader_turn(place->reader);
     if (f->spec.build != 0)
         rv = fill_build(chunk, f, place->reader);
@@ -500,6 +512,7 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     chunk->to = bl_reader_at(place->reader);
     if (chunk->to == after && len == 0 && chunk->then == BL_CHUNK_MORE)
         return APR_EAGAIN;
+    chunk->lines = f->lines;
     if (len > 0)
         chunk->bucket = written(f);
     chunk_keep(f, after, chunk);

@@ -84,6 +84,7 @@ typedef struct {
     apr_bucket *bucket;
     bl_stamp_t to; /* ask with this id for what follows */
     bl_chunk_e then;
+    apr_uint32_t lines; /* whole ones that are in it */
 } bl_chunk_t;
 
 /**
@@ -98,6 +99,9 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *feed,
 
 /** Is there something behind this id? Cheap. */
 int bl_feed_has_more(bl_feed_t *feed, bl_stamp_t after);
+
+/** The id of the newest that there is; 0: it is not known. Cheap. */
+bl_stamp_t bl_feed_newest(bl_feed_t *feed);
 
 /** A ping event with the position in it, shared by all viewers that stand
  * there; the bucket is the feed's. Not for a plain feed. */

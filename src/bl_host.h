@@ -30,13 +30,15 @@ typedef struct {
     const char *server; /* "BUILDLOG_SERVER=...": whose build a process is */
     bl_table_t *table;
     apr_pollset_t *pollset;
-    apr_uint32_t line_limit;     /* bytes */
-    apr_time_t now;              /* of this turn of the loop: for stamps */
-    apr_time_t tick;             /* the same by bl_tick: for deadlines */
-    bl_stamp_t last_id;          /* the last id given (S1) */
-    apr_interval_time_t skew;    /* see bl_host_set_now */
-    char *read_buf;              /* BL_HOST_READ_BYTES */
-    int changed;                 /* something to publish; the loop clears it */
+    apr_uint32_t line_limit;  /* bytes */
+    apr_time_t now;           /* of this turn of the loop: for stamps */
+    apr_time_t tick;          /* the same by bl_tick: for deadlines */
+    bl_stamp_t last_id;       /* the last id given (S1) */
+    apr_interval_time_t skew; /* see bl_host_set_now */
+    char *read_buf;           /* BL_HOST_READ_BYTES */
+    int changed;              /* something to publish; the loop clears it */
+    apr_uint64_t lines;       /* into logs since they were counted */
+    apr_uint64_t bytes;
     int no_holes;                /* logs cannot be shortened: it was said */
     apr_array_header_t *keepers; /* pid_t, those that live; the historian */
     struct bl_watch_t *late;     /* those that the pollset did not take */

@@ -14,6 +14,7 @@
 #include "bl_json.h"
 /* layer 3 */
 #include "bl_api.h"
+#include "bl_child.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
@@ -241,6 +242,15 @@ static int answer_no_runner(request_rec *r)
                                 "answer; it is begun again by itself.");
 }
 
+static void count_refused(const bl_asked_t *asked)
+{
+    if (asked->what == BL_ASKED_REFUSED &&
+        asked->refused.why == BL_REFUSED_QUEUE_FULL)
+        bl_child_count(BL_COUNT_QUEUE_FULL, 1);
+    else if (asked->what != BL_ASKED_ACCEPTED)
+        bl_child_count(BL_COUNT_UNAVAILABLE, 1);
+}
+
 int bl_order_build(request_rec *r)
 {
     bl_project_t project;
@@ -249,13 +259,18 @@ int bl_order_build(request_rec *r)
     bl_asked_t asked;
     int result = read_path(r, &path, &detail);
 
-    if (result != OK)
+    if (result != OK) {
+        bl_child_count(BL_COUNT_INVALID, 1);
         return bl_error_send(r, result, detail);
-    if (bl_project_find(&project, r, path) != APR_SUCCESS)
+    }
+    if (bl_project_find(&project, r, path) != APR_SUCCESS) {
+        bl_child_count(BL_COUNT_FORBIDDEN, 1);
         return bl_error_send(r, HTTP_FORBIDDEN,
                              "This path is not a project that you may build.");
+    }
     make_order(&order, &project, r);
     bl_daemon_ask(&asked, &order, r);
+    count_refused(&asked);
     switch (asked.what) {
     case BL_ASKED_ACCEPTED:
         return answer_accepted(r, &asked.accepted);

@@ -73,6 +73,7 @@ struct bl_output_t {
 static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
                 unsigned step, const char *text, apr_size_t len)
 {
+    apr_uint64_t lines = o->build->lines, bytes = o->build->bytes;
     bl_record_t rec;
 
     bl_trim_next(o->trim, o->tally);
@@ -86,6 +87,8 @@ static void put(bl_output_t *o, bl_stream_e stream, unsigned flags,
     bl_log_add(o->log, &rec);
     bl_tally_add(o->tally, &rec);
     bl_tally_count(o->tally, o->build);
+    o->host->lines += o->build->lines - lines;
+    o->host->bytes += o->build->bytes - bytes;
     if (o->first_pending == 0)
         o->first_pending = rec.id;
 }

@@ -187,6 +187,7 @@ static apr_status_t end_lost(found_t *found, bl_host_t *host,
     put(host, log, tally, BL_REC_END, found->end);
     rv = bl_log_commit(log);
     if (rv == APR_SUCCESS) {
+        bl_counts_ended(bl_table_counts(host->table), BL_BUILD_LOST);
         found->tail = bl_log_tail(log);
         found->last_id = bl_log_last_id(log);
         bl_diag(BL_DIAG_WARNING, 0,

@@ -209,6 +209,8 @@ static void sweep(runner_t *r)
         bl_job_t *job = job_at(r, i);
 
         if (bl_job_is_done(job)) {
+            bl_counts_ended(bl_table_counts(r->host.table),
+                            bl_job_build(job)->state);
             build_ended(r, bl_job_build(job)->id, bl_job_last_id(job));
             bl_job_destroy(&job);
         }
@@ -390,6 +392,20 @@ static void lifeline_ready(void *baton, apr_int16_t events)
 
 /* ---- the loop ------------------------------------------------------- */
 
+static void count(runner_t *r)
+{
+    bl_counts_t *counts = bl_table_counts(r->host.table);
+    apr_uint32_t queued = queue_length(r);
+
+    bl_counts_beat(counts, r->host.tick, queued,
+                   (apr_uint32_t)r->jobs->nelts - queued);
+    if (r->host.lines == 0 && r->host.bytes == 0)
+        return;
+    bl_counts_input(counts, r->host.lines, r->host.bytes);
+    r->host.lines = 0;
+    r->host.bytes = 0;
+}
+
 static void publish(runner_t *r)
 {
     bl_stamp_t watermark = r->host.last_id;
@@ -511,6 +527,7 @@ static void loop(runner_t *r)
         sweep(r);
         if (r->stop_deadline == 0)
             start_what_may(r);
+        count(r);
         publish(r);
         if (r->stop_deadline != 0 &&
             (r->jobs->nelts == 0 || r->host.tick >= r->stop_deadline))
@@ -651,6 +668,8 @@ int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
         bl_diag(BL_DIAG_ERROR, rv, "BL0244 the runner cannot begin");
         return 1;
     }
+    bl_counts_begin(bl_table_counts(r.host.table), r.host.now);
+    count(&r);
     bl_table_set_runner(r.host.table, (apr_uint32_t)getpid());
     r.host.changed = 1;
     publish(&r);

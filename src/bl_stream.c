@@ -15,6 +15,7 @@
 #include "bl_json.h"
 #include "bl_view.h"
 /* layer 3 */
+#include "bl_child.h"
 #include "bl_config.h"
 #include "bl_conn.h"
 #include "bl_daemon.h"
@@ -167,6 +168,7 @@ static int go_polled(bl_opening_t *s, request_rec *r)
                                      bl_daemon_table(), buckets, r->pool);
     apr_uint32_t retry = s->is_live ? POLL_RETRY_MS : POLL_RETRY_IDLE_MS;
     apr_size_t total = 0;
+    apr_uint64_t lines = 0;
     bl_stamp_t at = s->at;
     bl_chunk_t chunk;
     int chunks = 0;
@@ -176,7 +178,7 @@ static int go_polled(bl_opening_t *s, request_rec *r)
         apr_bucket *copy;
 
         chunks++;
-
+        lines += chunk.lines;
         if (chunk.bucket != NULL) {
             if (apr_bucket_copy(chunk.bucket, &copy) != APR_SUCCESS)
                 break;
@@ -202,6 +204,9 @@ static int go_polled(bl_opening_t *s, request_rec *r)
     ap_rflush(r);
     if (total > 0)
         ap_pass_brigade(r->output_filters, out);
+    bl_child_count(BL_COUNT_POLLED, 1);
+    bl_child_count(BL_COUNT_LINES, lines);
+    bl_child_count(BL_COUNT_BYTES, total);
     bl_feed_destroy(&feed);
     return OK;
 }

@@ -2,7 +2,7 @@
 /*
  * bl_table.c - what runner and httpd children know of each other
  *
- * LAYOUT       head_t | slot_t[slots] | row_t[ROWS] | text_t[ROWS]
+ * LAYOUT       head_t | counts | slot_t[slots] | row_t[ROWS] | text_t[ROWS]
  *              Rows are small and side by side, because a pump looks at all of
  *              them; their texts are apart, because it seldom needs one.
  * INVARIANTS   see bl_table.h
@@ -20,6 +20,7 @@
 #define TABLE_MAGIC                                                           \
     APR_UINT64_C(0x424c5441424c4503) /* "BLTABLE", version 3                  \
                                       */
+#define CACHE_LINE 64
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
 
 /* A reader that finds a record in change waits so long and so often; the
@@ -63,9 +64,9 @@ typedef struct {
     apr_uint64_t json[BL_TABLE_JSON_MAX / 8];
 } text_t;
 
-typedef char head_is_a_line[sizeof(head_t) == 64 ? 1 : -1];
-typedef char slot_is_a_line[sizeof(slot_t) == 64 ? 1 : -1];
-typedef char row_is_a_line[sizeof(row_t) == 64 ? 1 : -1];
+typedef char head_is_a_line[sizeof(head_t) == CACHE_LINE ? 1 : -1];
+typedef char slot_is_a_line[sizeof(slot_t) == CACHE_LINE ? 1 : -1];
+typedef char row_is_a_line[sizeof(row_t) == CACHE_LINE ? 1 : -1];
 typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
 
 /* Of each process its own: what the shared memory says of its size is believed
@@ -73,6 +74,7 @@ typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
  * reads it. */
 struct bl_table_t {
     head_t *head;
+    bl_counts_t *counts;
     slot_t *slots;
     row_t *rows;
     text_t *texts;
@@ -96,20 +98,24 @@ static int rows_of(const bl_table_t *t)
 
 apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
 {
-    apr_size_t size = sizeof(head_t) + (apr_size_t)slots * sizeof(slot_t) +
+    apr_size_t size = sizeof(head_t) + bl_counts_size(slots) +
+                      (apr_size_t)slots * sizeof(slot_t) +
                       ROWS * (sizeof(row_t) + sizeof(text_t));
     apr_shm_t *shm;
     bl_table_t *t;
     char *base;
     apr_status_t rv;
 
-    rv = apr_shm_create(&shm, size, NULL, p);
+    rv = apr_shm_create(&shm, size + CACHE_LINE, NULL, p);
     if (rv != APR_SUCCESS)
         return rv;
-    base = apr_shm_baseaddr_get(shm);
+    /* APR keeps a few bytes of its own at the beginning. */
+    base = (char *)APR_ALIGN((apr_uintptr_t)apr_shm_baseaddr_get(shm),
+                             CACHE_LINE);
     t = apr_pcalloc(p, sizeof(*t));
     t->head = (head_t *)base;
-    t->slots = (slot_t *)(base + sizeof(head_t));
+    t->counts = (bl_counts_t *)(base + sizeof(head_t));
+    t->slots = (slot_t *)(base + sizeof(head_t) + bl_counts_size(slots));
     t->rows = (row_t *)(t->slots + slots);
     t->texts = (text_t *)(t->rows + ROWS);
     /* Anonymous memory is zero, and pages not touched cost nothing. */
@@ -325,6 +331,11 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid)
 
 /* ---- readers -------------------------------------------------------- */
 
+bl_counts_t *bl_table_counts(const bl_table_t *t)
+{
+    return t->counts;
+}
+
 apr_uint32_t bl_table_runner(const bl_table_t *t)
 {
     return LOAD(t->head->runner);
@@ -453,12 +464,18 @@ int bl_table_slot_count(const bl_table_t *t)
     return t->slot_count;
 }
 
-static void forget_viewers(slot_t *slot)
+apr_uint32_t bl_table_slot_pid(const bl_table_t *t, int slot)
+{
+    return LOAD(t->slots[slot].pid);
+}
+
+static void forget_viewers(bl_table_t *t, int slot)
 {
     int kind;
 
     for (kind = 0; kind < BL_VIEWER_KINDS; kind++)
-        STORE(slot->viewers[kind], 0);
+        STORE(t->slots[slot].viewers[kind], 0);
+    bl_counts_set_lag(t->counts, slot, 0, 0);
 }
 
 int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
@@ -471,7 +488,7 @@ int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
         if (__atomic_compare_exchange_n(&t->slots[i].pid, &none, pid, 0,
                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
             STORE(t->slots[i].armed, 0);
-            forget_viewers(&t->slots[i]);
+            forget_viewers(t, i);
             return i;
         }
     }
@@ -485,7 +502,7 @@ void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
     for (i = 0; i < t->slot_count; i++) {
         if (LOAD(t->slots[i].pid) == pid) {
             STORE(t->slots[i].armed, 0);
-            forget_viewers(&t->slots[i]);
+            forget_viewers(t, i);
             STORE(t->slots[i].pid, 0);
         }
     }

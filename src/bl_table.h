@@ -6,7 +6,8 @@
  * Runs in:  all processes. Each function says who may call it.
  * Owns:     the layout of the shared memory, the published watermark, the
  *           rows of builds, the slots of pumps.
- * Not here: what stands in the logs (bl_log), how a pump is woken (bl_wake).
+ * Not here: what stands in the logs (bl_log), how a pump is woken (bl_wake),
+ *           counters (bl_counts), which only lie here.
  *
  * The table is an index and can be thrown away: the runner rebuilds it from
  * the logs when it starts. Only the runner writes rows, watermark and ids, so
@@ -27,6 +28,7 @@
 #include <apr_errno.h>
 #include <apr_pools.h>
 
+#include "bl_counts.h"
 #include "bl_stamp.h"
 
 typedef struct bl_table_t bl_table_t;
@@ -126,6 +128,9 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid);
 
 /* ---- any process ---------------------------------------------------- */
 
+/** What is counted: everybody writes his own part. */
+bl_counts_t *bl_table_counts(const bl_table_t *t);
+
 apr_uint32_t bl_table_runner(const bl_table_t *t);
 bl_stamp_t bl_table_watermark(const bl_table_t *t);
 bl_stamp_t bl_table_forgotten(const bl_table_t *t);
@@ -150,6 +155,9 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
 /* ---- slots ---------------------------------------------------------- */
 
 int bl_table_slot_count(const bl_table_t *t);
+
+/** Whose slot it is; 0: it is free. */
+apr_uint32_t bl_table_slot_pid(const bl_table_t *t, int slot);
 
 /** Child: claim a free slot. @return the slot; -1: none free */
 int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid);
