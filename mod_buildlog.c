@@ -18,6 +18,7 @@
 #include "bl_project.h"
 #include "bl_route.h"
 #include "bl_seek.h"
+#include "bl_status.h"
 
 static void register_hooks(apr_pool_t *p)
 {
@@ -28,6 +29,7 @@ static void register_hooks(apr_pool_t *p)
     bl_child_register_hooks(p);
     bl_parked_register_hooks(p);
     bl_seek_register_hooks(p);
+    bl_status_register_hooks(p);
     ap_hook_handler(bl_route_handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
