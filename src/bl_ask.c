@@ -20,9 +20,12 @@
 /* A request waits so long for the runner. */
 #define ASK_TIME apr_time_from_sec(5)
 
-static int connect_runner(const char *path)
+/* ...one that only asks how it is so long: it is asked again and again. */
+#define READY_TIME apr_time_from_sec(1)
+
+static int connect_runner(const char *path, apr_interval_time_t patience)
 {
-    struct timeval time = {ASK_TIME / APR_USEC_PER_SEC, 0};
+    struct timeval time = {patience / APR_USEC_PER_SEC, 0};
     struct sockaddr_un address;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -70,7 +73,7 @@ void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(c), &log, sizeof(log));
-    fd = connect_runner(socket_path);
+    fd = connect_runner(socket_path, ASK_TIME);
     if (fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)len)
         ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
                      "BL0105 the runner could not be told its new limits");
@@ -124,8 +127,9 @@ static apr_status_t receive_frame(bl_wire_frame_t *frame, int fd,
 }
 
 /* One message, one reply. */
-static void ask(bl_asked_t *asked, const char *socket_path, const char *text,
-                apr_size_t len, request_rec *r)
+static void ask(bl_asked_t *asked, const char *socket_path,
+                apr_interval_time_t patience, const char *text, apr_size_t len,
+                request_rec *r)
 {
     bl_wire_frame_t frame;
     apr_status_t rv;
@@ -133,7 +137,7 @@ static void ask(bl_asked_t *asked, const char *socket_path, const char *text,
 
     memset(asked, 0, sizeof(*asked));
     asked->what = BL_ASKED_NO_RUNNER;
-    fd = connect_runner(socket_path);
+    fd = connect_runner(socket_path, patience);
     if (fd < 0)
         return;
     rv = send_all(fd, text, len);
@@ -146,6 +150,9 @@ static void ask(bl_asked_t *asked, const char *socket_path, const char *text,
     else if (rv == APR_SUCCESS && bl_wire_refused_read(&asked->refused, &frame,
                                                        r->pool) == APR_SUCCESS)
         asked->what = BL_ASKED_REFUSED;
+    else if (rv == APR_SUCCESS &&
+             bl_wire_bare_read(&frame, BL_WIRE_READY) == APR_SUCCESS)
+        asked->what = BL_ASKED_ACCEPTED;
     else
         ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
                       "BL0106 the runner did not answer");
@@ -166,7 +173,7 @@ void bl_ask_build(bl_asked_t *asked, const char *socket_path,
     apr_size_t len;
 
     if (bl_wire_order_write(&text, &len, order, r->pool) == APR_SUCCESS)
-        ask(asked, socket_path, text, len, r);
+        ask(asked, socket_path, ASK_TIME, text, len, r);
     else
         refuse(asked,
                "The configuration of the project is too large for a build.");
@@ -179,7 +186,16 @@ void bl_ask_cancel(bl_asked_t *asked, const char *socket_path,
     apr_size_t len;
 
     if (bl_wire_cancel_write(&text, &len, cancel, r->pool) == APR_SUCCESS)
-        ask(asked, socket_path, text, len, r);
+        ask(asked, socket_path, ASK_TIME, text, len, r);
     else
         refuse(asked, "The request cannot be passed on.");
+}
+
+void bl_ask_ready(bl_asked_t *asked, const char *socket_path, request_rec *r)
+{
+    const char *text;
+    apr_size_t len;
+
+    bl_wire_bare_write(&text, &len, BL_WIRE_PROBE, r->pool);
+    ask(asked, socket_path, READY_TIME, text, len, r);
 }

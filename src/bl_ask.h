@@ -34,6 +34,10 @@ void bl_ask_build(bl_asked_t *asked, const char *socket_path,
 void bl_ask_cancel(bl_asked_t *asked, const char *socket_path,
                    const bl_cancel_t *cancel, request_rec *r);
 
+/** Request thread: could it take a build now? It is not waited for as long as
+ * otherwise. Accepted: yes, without anything else. */
+void bl_ask_ready(bl_asked_t *asked, const char *socket_path, request_rec *r);
+
 /** Parent: the new generation's limits, and its error log (stderr). */
 void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
                        server_rec *s, apr_pool_t *p);

@@ -18,6 +18,7 @@
 typedef struct {
     apr_uint64_t begun;
     apr_uint64_t beat;
+    apr_uint64_t well; /* written by children */
     apr_uint32_t begins;
     apr_uint32_t queued;
     apr_uint32_t running;
@@ -25,7 +26,7 @@ typedef struct {
     apr_uint64_t ended[BL_BUILD_STATE_COUNT];
     apr_uint64_t lines;
     apr_uint64_t bytes;
-    char pad[24];
+    char pad[16];
 } runner_part_t;
 
 typedef struct {
@@ -89,6 +90,11 @@ void bl_counts_set_lag(bl_counts_t *c, int slot, apr_uint32_t behind,
     SET(c->slots[1 + slot].behind, behind);
 }
 
+void bl_counts_well(bl_counts_t *c, apr_time_t tick)
+{
+    SET(c->runner.well, (apr_uint64_t)tick);
+}
+
 /* ---- readers -------------------------------------------------------- */
 
 void bl_counts_runner(bl_counts_runner_t *out, const bl_counts_t *c)
@@ -97,6 +103,7 @@ void bl_counts_runner(bl_counts_runner_t *out, const bl_counts_t *c)
 
     out->begun = (apr_time_t)LOAD(c->runner.begun);
     out->beat = (apr_time_t)LOAD(c->runner.beat);
+    out->well = (apr_time_t)LOAD(c->runner.well);
     out->begins = LOAD(c->runner.begins);
     out->queued = LOAD(c->runner.queued);
     out->running = LOAD(c->runner.running);

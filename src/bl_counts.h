@@ -42,6 +42,7 @@ typedef enum {
 typedef struct {
     apr_time_t begun;    /* the runner that began last; 0: none has */
     apr_time_t beat;     /* its last turn, by bl_tick_now */
+    apr_time_t well;     /* when it last said that it would take a build */
     apr_uint32_t begins; /* of runners */
     apr_uint32_t queued; /* now */
     apr_uint32_t running;
@@ -81,6 +82,10 @@ void bl_counts_add(bl_counts_t *c, int slot, bl_count_e what, apr_uint64_t n);
  */
 void bl_counts_set_lag(bl_counts_t *c, int slot, apr_uint32_t behind,
                        apr_interval_time_t lag);
+
+/** Any thread: the runner said that it would take a build.
+ * @param tick  by bl_tick_now */
+void bl_counts_well(bl_counts_t *c, apr_time_t tick);
 
 /* ---- any process ---------------------------------------------------- */
 

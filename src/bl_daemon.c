@@ -114,6 +114,13 @@ void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
         bl_ask_cancel(asked, retained->dir.socket_path, cancel, r);
 }
 
+void bl_daemon_ready(bl_asked_t *asked, request_rec *r)
+{
+    asked->what = BL_ASKED_NO_RUNNER;
+    if (bl_table_runner(retained->table) != 0)
+        bl_ask_ready(asked, retained->dir.socket_path, r);
+}
+
 /* ---- diagnostics of the layers below -------------------------------- */
 
 static void diag_to_log(bl_diag_level_e level, apr_status_t rv,

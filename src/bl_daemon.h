@@ -43,4 +43,7 @@ void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r);
 void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
                       request_rec *r);
 
+/** Request thread: could the runner take a build now? */
+void bl_daemon_ready(bl_asked_t *asked, request_rec *r);
+
 #endif /* BL_DAEMON_H */

@@ -114,6 +114,12 @@ static void peer_take(peer_t *peer, const bl_wire_frame_t *frame)
                              peer->pool);
         peer_answer(peer, reply, len);
         return;
+    case BL_WIRE_PROBE:
+        if (bl_wire_bare_read(frame, BL_WIRE_PROBE) != APR_SUCCESS)
+            break;
+        intake->calls.probe(intake->calls.baton, &reply, &len, peer->pool);
+        peer_answer(peer, reply, len);
+        return;
     case BL_WIRE_LIMITS:
         if (!peer->is_parent ||
             bl_wire_limits_read(&limits, frame, peer->pool) != APR_SUCCESS)

@@ -26,6 +26,8 @@ typedef struct {
                   apr_size_t *len, apr_pool_t *p);
     void (*cancel)(void *baton, const bl_cancel_t *cancel, const char **reply,
                    apr_size_t *len, apr_pool_t *p);
+    void (*probe)(void *baton, const char **reply, apr_size_t *len,
+                  apr_pool_t *p);
     /* log_fd: the error log of the new generation, to be closed by the
      * receiver; -1: none came. */
     void (*limits)(void *baton, const bl_limits_t *limits, int log_fd);

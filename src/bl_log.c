@@ -289,6 +289,23 @@ void bl_log_close(bl_log_t **log)
 
 /* ---- the directory -------------------------------------------------- */
 
+apr_status_t bl_log_probe(const char *dir, apr_size_t bytes, apr_pool_t *p)
+{
+    const char *path = apr_pstrcat(p, dir, "/.probe", NULL);
+    apr_status_t rv;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                  0600);
+
+    if (fd < 0)
+        return APR_FROM_OS_ERROR(errno);
+    rv = write_whole(fd, apr_pcalloc(p, bytes), bytes);
+    /* What a file system puts off it may refuse here. */
+    if (close(fd) != 0 && rv == APR_SUCCESS)
+        rv = APR_FROM_OS_ERROR(errno);
+    unlink(path);
+    return rv;
+}
+
 static int by_number(const void *a, const void *b)
 {
     apr_uint64_t x = *(const apr_uint64_t *)a, y = *(const apr_uint64_t *)b;

@@ -185,6 +185,14 @@ void bl_cursor_close(bl_cursor_t **c);
 apr_status_t bl_log_file_open(apr_file_t **out, const char *path,
                               apr_int32_t flags, apr_pool_t *p);
 
+/**
+ * Could a log be written here now? Writes so many bytes into a file, and
+ * removes it.
+ *
+ * @return APR_SUCCESS; an I/O status
+ */
+apr_status_t bl_log_probe(const char *dir, apr_size_t bytes, apr_pool_t *p);
+
 /** The file of a build's log, made in p. */
 const char *bl_log_path(const char *dir, apr_uint64_t build, apr_pool_t *p);
 

@@ -16,6 +16,7 @@
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_error.h"
+#include "bl_health.h"
 #include "bl_metrics.h"
 #include "bl_order.h"
 #include "bl_stream.h"
@@ -32,6 +33,7 @@ static const route_t routes[] = {
     {"buildlog-build", "POST, OPTIONS", 1, bl_order_build},
     {"buildlog-push", "GET, HEAD, OPTIONS", 0, bl_stream_push},
     {"buildlog-api", "GET, HEAD, OPTIONS", 0, bl_api_read},
+    {"buildlog-health", "GET, HEAD, OPTIONS", 0, bl_health_send},
     {"buildlog-metrics", "GET, HEAD, OPTIONS", 0, bl_metrics_send},
 };
 

@@ -23,6 +23,7 @@
 /* layer 0 */
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_log.h"
 #include "bl_replace.h"
 #include "bl_spool.h"
 #include "bl_tick.h"
@@ -51,6 +52,10 @@
 /* Groups that nobody needs cost next to nothing. */
 #define GROUPS_TIME apr_time_from_sec(10)
 
+/* Room for a log to begin in, and how long what was found holds. */
+#define PROBE_BYTES (64 * 1024)
+#define PROBE_TIME apr_time_from_sec(1)
+
 #define POLL_RESULTS 256
 
 typedef struct {
@@ -73,6 +78,8 @@ typedef struct {
     bl_stamp_t watermark;
     apr_time_t stop_deadline; /* 0: not stopping */
     apr_interval_time_t longest_grace;
+    apr_time_t probe_due; /* not before: the disk is tried again */
+    apr_status_t probed;
 } runner_t;
 
 static volatile sig_atomic_t terminated;
@@ -258,6 +265,17 @@ static void refuse(const char **reply, apr_size_t *len, bl_refused_e why,
     bl_wire_refused_write(reply, len, &refusal, p);
 }
 
+static void refuse_store(const char **reply, apr_size_t *len, apr_status_t rv,
+                         apr_pool_t *p)
+{
+    char text[128];
+
+    refuse(reply, len, BL_REFUSED_STORE,
+           apr_psprintf(p, "The log of a build cannot be stored: %s.",
+                        apr_strerror(rv, text, sizeof(text))),
+           p);
+}
+
 static apr_status_t create_job(runner_t *r, bl_job_t **job,
                                const bl_order_t *order, apr_pool_t *p)
 {
@@ -287,7 +305,6 @@ static void take_order(void *baton, const bl_order_t *order,
     runner_t *r = baton;
     bl_accepted_t accepted;
     bl_job_t *job = NULL;
-    char text[128];
     apr_status_t rv;
 
     if (r->stop_deadline != 0) {
@@ -321,10 +338,7 @@ static void take_order(void *baton, const bl_order_t *order,
     bl_diag(BL_DIAG_ERROR, rv,
             "BL0243 a build of %s was refused: its log in %s cannot be made",
             order->project, r->host.logs_dir);
-    refuse(reply, len, BL_REFUSED_STORE,
-           apr_psprintf(p, "The log of the build cannot be stored: %s.",
-                        apr_strerror(rv, text, sizeof(text))),
-           p);
+    refuse_store(reply, len, rv, p);
 }
 
 static void take_cancel(void *baton, const bl_cancel_t *cancel,
@@ -349,6 +363,33 @@ static void take_cancel(void *baton, const bl_cancel_t *cancel,
         return;
     }
     refuse(reply, len, BL_REFUSED_OVER, "This build is over already.", p);
+}
+
+/* However often it is asked, the disk is tried once in a while. */
+static apr_status_t probe_logs(runner_t *r, apr_pool_t *p)
+{
+    if (r->host.tick >= r->probe_due) {
+        r->probe_due = r->host.tick + PROBE_TIME;
+        r->probed = bl_log_probe(r->host.logs_dir, PROBE_BYTES, p);
+    }
+    return r->probed;
+}
+
+static void take_probe(void *baton, const char **reply, apr_size_t *len,
+                       apr_pool_t *p)
+{
+    runner_t *r = baton;
+    apr_status_t rv;
+
+    if (r->stop_deadline != 0) {
+        refuse(reply, len, BL_REFUSED_STOPPING, "The server is stopping.", p);
+        return;
+    }
+    rv = probe_logs(r, p);
+    if (rv == APR_SUCCESS)
+        bl_wire_bare_write(reply, len, BL_WIRE_READY, p);
+    else
+        refuse_store(reply, len, rv, p);
 }
 
 static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
@@ -587,7 +628,8 @@ static void take_up(runner_t *r)
 
 static apr_status_t begin(runner_t *r)
 {
-    bl_intake_calls_t calls = {take_order, take_cancel, take_limits, r};
+    bl_intake_calls_t calls = {take_order, take_cancel, take_probe,
+                               take_limits, r};
     bl_retention_calls_t removing = {build_goes, build_gone, r};
     apr_file_t *lifeline = NULL;
     apr_os_file_t fd = r->setup->lifeline_fd;

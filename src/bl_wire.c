@@ -109,7 +109,7 @@ apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
     }
     type = number_get(buf + 4, 4);
     body = number_get(buf + 8, 4);
-    if (type < BL_WIRE_ORDER || type > BL_WIRE_CANCEL ||
+    if (type < BL_WIRE_ORDER || type > BL_WIRE_READY ||
         body > BL_WIRE_BODY_MAX)
         return APR_EGENERAL;
     *need = BL_WIRE_HEADER_LEN + (apr_size_t)body;
@@ -568,4 +568,22 @@ apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
     if (rv == APR_SUCCESS)
         *out = cancel;
     return rv;
+}
+
+/* ---- without fields ------------------------------------------------- */
+
+static void code_nothing(codec_t *c, void *message)
+{
+}
+
+apr_status_t bl_wire_bare_write(const char **frame, apr_size_t *len,
+                                bl_wire_type_e type, apr_pool_t *p)
+{
+    return message_write(frame, len, type, code_nothing, NULL, p);
+}
+
+apr_status_t bl_wire_bare_read(const bl_wire_frame_t *frame,
+                               bl_wire_type_e type)
+{
+    return message_read(NULL, frame, type, code_nothing, NULL);
 }

@@ -47,7 +47,9 @@ typedef enum {
     BL_WIRE_LIMITS,    /* parent -> runner: the new generation's limits */
     BL_WIRE_ACCEPTED,  /* runner -> request thread */
     BL_WIRE_REFUSED,   /* runner -> request thread */
-    BL_WIRE_CANCEL     /* request thread -> runner: end this build */
+    BL_WIRE_CANCEL,    /* request thread -> runner: end this build */
+    BL_WIRE_PROBE,     /* request thread -> runner: could you take a build? */
+    BL_WIRE_READY      /* runner -> request thread: yes; no is a refusal */
 } bl_wire_type_e;
 
 typedef struct {
@@ -160,6 +162,10 @@ apr_status_t bl_wire_refused_write(const char **frame, apr_size_t *len,
 apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
                                   const bl_cancel_t *cancel, apr_pool_t *p);
 
+/** One without fields: BL_WIRE_PROBE, BL_WIRE_READY. */
+apr_status_t bl_wire_bare_write(const char **frame, apr_size_t *len,
+                                bl_wire_type_e type, apr_pool_t *p);
+
 /**
  * Read a frame's body; strings are copied into p.
  *
@@ -176,5 +182,7 @@ apr_status_t bl_wire_refused_read(bl_refusal_t *out,
                                   const bl_wire_frame_t *frame, apr_pool_t *p);
 apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
                                  const bl_wire_frame_t *frame, apr_pool_t *p);
+apr_status_t bl_wire_bare_read(const bl_wire_frame_t *frame,
+                               bl_wire_type_e type);
 
 #endif /* BL_WIRE_H */

@@ -99,6 +99,12 @@ static int try_message(const char **bytes, apr_size_t *len,
         must(cancel.build >= 1 && cancel.by != NULL, "cancel is whole");
         rv = bl_wire_cancel_write(bytes, len, &cancel, pool);
         break;
+    case BL_WIRE_PROBE:
+    case BL_WIRE_READY:
+        if (bl_wire_bare_read(frame, frame->type) != APR_SUCCESS)
+            return 0;
+        rv = bl_wire_bare_write(bytes, len, frame->type, pool);
+        break;
     }
     must(rv == APR_SUCCESS, "what was read can be written");
     return 1;
@@ -125,7 +131,7 @@ static void try_stream(const char *buf, size_t len, apr_pool_t *pool)
     while (rv == APR_SUCCESS) {
         must(need <= len && need >= BL_WIRE_HEADER_LEN, "a frame is there");
         must(frame.body + frame.len == buf + need, "its body is inside");
-        must(frame.type >= BL_WIRE_ORDER && frame.type <= BL_WIRE_REFUSED,
+        must(frame.type >= BL_WIRE_ORDER && frame.type <= BL_WIRE_READY,
              "its type is one");
         try_frame(&frame, pool);
         buf += need;

@@ -415,6 +415,30 @@ static void test_failing_writes(void)
     is_u64(write_batches(6), 0, "pwrite(2) again");
 }
 
+/* What is asked before a build is ordered; promise 7. */
+static void test_probe(void)
+{
+    const char *path = apr_pstrcat(pool, dir, "/.probe", NULL);
+    apr_array_header_t *list;
+
+    is_u64(bl_log_probe(dir, 65536, pool), APR_SUCCESS, "probe: a log fits");
+    ok(access(path, F_OK) != 0, "probe: and nothing stays");
+    bl_log_set_write(disk_write);
+    disk_reset();
+    disk.capacity = 65535;
+    is_u64(bl_log_probe(dir, 65536, pool), ENOSPC, "probe: a byte too few");
+    ok(access(path, F_OK) != 0, "probe: nothing stays of it either");
+    bl_log_set_write(NULL);
+    ok(APR_STATUS_IS_ENOENT(
+           bl_log_probe(apr_pstrcat(pool, dir, "/gone", NULL), 1, pool)),
+       "probe: no directory");
+    ok(symlink("/dev/full", path) == 0 && bl_log_probe(dir, 1, pool) == ELOOP,
+       "probe: a link leads nowhere");
+    ok(bl_log_list(&list, dir, pool) == APR_SUCCESS,
+       "probe: its file is no log");
+    unlink(path);
+}
+
 /* Half of the batch, then an error; and what stands behind the tail cannot be
  * cut off, because the descriptor is for reading only by then. */
 static int torn_fd, torn_calls;
@@ -976,6 +1000,7 @@ int main(void)
     }
     test_append();
     test_failing_writes();
+    test_probe();
     test_no_truncate();
     test_reopen();
     test_cursor();

@@ -68,6 +68,13 @@ static apr_status_t read_back(frame_t *again, const bl_wire_frame_t *frame,
         if (rv == APR_SUCCESS)
             rv = bl_wire_cancel_write(&again->bytes, &again->len, &cancel, p);
         break;
+    case BL_WIRE_PROBE:
+    case BL_WIRE_READY:
+        rv = bl_wire_bare_read(frame, frame->type);
+        if (rv == APR_SUCCESS)
+            rv =
+                bl_wire_bare_write(&again->bytes, &again->len, frame->type, p);
+        break;
     }
     return rv;
 }
@@ -198,7 +205,17 @@ static frame_t cancel_frame(void)
     return frame;
 }
 
-#define EXAMPLES 5
+static frame_t bare_frame(bl_wire_type_e type)
+{
+    frame_t frame = {NULL, 0};
+
+    if (bl_wire_bare_write(&frame.bytes, &frame.len, type, pool) !=
+        APR_SUCCESS)
+        abort();
+    return frame;
+}
+
+#define EXAMPLES 7
 
 static void examples(frame_t *frames)
 {
@@ -209,6 +226,8 @@ static void examples(frame_t *frames)
     frames[2] = accepted_frame();
     frames[3] = refused_frame();
     frames[4] = cancel_frame();
+    frames[5] = bare_frame(BL_WIRE_PROBE);
+    frames[6] = bare_frame(BL_WIRE_READY);
 }
 
 /* ---- the way there and back ----------------------------------------- */
@@ -383,7 +402,7 @@ static void test_frames(void)
         CASE("a header cut", "BLW1\1\0\0\0\0\0\0", APR_INCOMPLETE, 12),
         CASE("no body", "BLW1\1\0\0\0\0\0\0\0", APR_SUCCESS, 12),
         CASE("type 0", "BLW1\0\0\0\0\0\0\0\0", APR_EGENERAL, 0),
-        CASE("type 6", "BLW1\6\0\0\0\0\0\0\0", APR_EGENERAL, 0),
+        CASE("type 8", "BLW1\10\0\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 257", "BLW1\1\1\0\0\0\0\0\0", APR_EGENERAL, 0),
         CASE("type 2^24+1", "BLW1\1\0\0\1\0\0\0\0", APR_EGENERAL, 0),
         CASE("the longest", "BLW1\1\0\0\0\0\0\x08\0", APR_INCOMPLETE,
