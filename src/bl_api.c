@@ -19,6 +19,7 @@
 /* layer 1 */
 #include "bl_log.h"
 /* layer 3 */
+#include "bl_badge.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
 #include "bl_download.h"
@@ -338,6 +339,8 @@ int bl_api_read(request_rec *r)
 
     if (slash != NULL && strcmp(slash, "/builds") == 0)
         return bl_list_send(r);
+    if (slash != NULL && strcmp(slash, "/badge") == 0)
+        return bl_badge_send(r);
     if (slash != NULL && strcmp(slash, "/projects") == 0)
         return answer_projects(r);
     if (bl_api_below_builds(r) != NULL)
