@@ -137,19 +137,15 @@ static apr_uint32_t spread_retry(bl_audience_t *a)
     return (apr_uint32_t)(RETRY_LEAST_MS + rand_r(&a->seed) % RETRY_SPREAD_MS);
 }
 
-/* Its last words; it is closed when they are out. A plain feed has no words
- * for it: there it just ends. */
-static void say_goodbye(bl_audience_t *a, bl_client_t *c,
-                        apr_uint32_t retry_ms)
+/* Its last words; it is closed when they are out. Where there are none the
+ * stream just ends. */
+static void say_goodbye(bl_client_t *c, apr_uint32_t retry_ms)
 {
-    char text[BL_SSE_RETRY_MAX];
-    apr_size_t len = bl_sse_retry(text, retry_ms);
-    apr_bucket *retry;
+    apr_bucket *retry = bl_feed_goodbye(c->group->feed, retry_ms);
 
     c->last = 1;
-    if (bl_feed_spec(c->group->feed)->plain)
+    if (retry == NULL)
         return;
-    retry = apr_bucket_heap_create(text, len, NULL, a->buckets);
     bl_client_push(c, retry);
     apr_bucket_destroy(retry);
 }
@@ -175,7 +171,7 @@ static apr_status_t client_fill(bl_audience_t *a, bl_client_t *c)
         if (chunk.then == BL_CHUNK_END)
             c->last = 1;
         else if (chunk.then == BL_CHUNK_AGAIN)
-            say_goodbye(a, c, spread_retry(a));
+            say_goodbye(c, spread_retry(a));
     }
     return APR_SUCCESS;
 }
@@ -302,7 +298,7 @@ static void group_ping(bl_audience_t *a, group_t *g)
     list_bury(a, &g->idle, patience);
     list_bury(a, &g->busy, patience);
     g->next_ping = a->now + ping;
-    if (bl_feed_spec(g->feed)->plain)
+    if (!bl_encoder_speaks(bl_feed_spec(g->feed)->form))
         return; /* the kernel asks whether they are there: bl_client_probe */
     APR_RING_INIT(&turn, bl_client_t, link);
     APR_RING_CONCAT(&turn, &g->idle, bl_client_t, link);
@@ -359,7 +355,7 @@ static void time_is_up(bl_audience_t *a, bl_client_t *c)
     APR_RING_REMOVE(c, timed);
     c->conn.until = a->now + LAST_BYTES_TIME;
     timed_insert(a, c);
-    say_goodbye(a, c, RETRY_TIME_UP_MS);
+    say_goodbye(c, RETRY_TIME_UP_MS);
     client_write(a, c);
 }
 
@@ -480,10 +476,10 @@ void bl_audience_admit(bl_audience_t *a, const bl_client_conn_t *conn,
     }
     c->group = group_of(a, spec);
     c->at = at;
-    if (spec->plain)
+    if (!bl_encoder_speaks(spec->form))
         bl_client_probe(c, spec->ping);
     if (a->dismissed)
-        say_goodbye(a, c, spread_retry(a));
+        say_goodbye(c, spread_retry(a));
     list_move(&c->group->busy, c);
     client_serve(a, c);
 }
@@ -524,7 +520,7 @@ static void list_dismiss(bl_audience_t *a, struct bl_client_ring_t *list)
 
         list_move(&c->group->busy, c);
         if (!c->last)
-            say_goodbye(a, c, spread_retry(a));
+            say_goodbye(c, spread_retry(a));
         client_write(a, c);
     }
 }

@@ -86,8 +86,8 @@ static apr_status_t send_written(request_rec *r, bl_encoder_t *encoder)
 static void send_lines(request_rec *r, bl_cursor_t *cursor,
                        const bl_table_row_t *row, bl_sse_format_e format)
 {
-    bl_encoder_t *encoder =
-        bl_encoder_create(format, 1, NULL, 2 * BLOCK_BYTES, r->pool);
+    bl_encoder_t *encoder = bl_encoder_create(BL_FORM_DOCUMENT, format, NULL,
+                                              2 * BLOCK_BYTES, r->pool);
     apr_status_t rv = APR_SUCCESS;
     bl_record_t rec;
 

@@ -9,28 +9,34 @@
 /* APR */
 #include <apr_strings.h>
 /* layer 0 */
+#include "bl_ansi.h"
 #include "bl_middle.h"
 #include "bl_plain.h"
 
 struct bl_encoder_t {
     apr_pool_t *pool;
+    bl_form_e form;
     bl_sse_style_t style;
-    int plain;
     char *buf;
     apr_size_t len;
     apr_size_t cap;
 };
 
-bl_encoder_t *bl_encoder_create(bl_sse_format_e format, int plain,
+int bl_encoder_speaks(bl_form_e form)
+{
+    return form == BL_FORM_EVENTS || form == BL_FORM_OBJECTS;
+}
+
+bl_encoder_t *bl_encoder_create(bl_form_e form, bl_sse_format_e format,
                                 const char *time_format, apr_size_t room,
                                 apr_pool_t *p)
 {
     bl_encoder_t *e = apr_pcalloc(p, sizeof(*e));
 
     e->pool = p;
-    e->style.format = format;
+    e->form = form;
+    e->style.format = form == BL_FORM_OBJECTS ? BL_SSE_JSON : format;
     e->style.time_format = apr_pstrdup(p, time_format);
-    e->plain = plain;
     e->cap = room;
     e->buf = apr_palloc(p, e->cap);
     return e;
@@ -69,30 +75,52 @@ static char *room(bl_encoder_t *e, apr_size_t want)
     return e->buf + e->len;
 }
 
-static void put_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
+void bl_encoder_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
                       const char *data, apr_size_t len)
 {
-    char *at;
+    apr_size_t name_len = strlen(name);
 
-    if (e->plain)
+    if (e->form == BL_FORM_EVENTS)
+        e->len += bl_sse_event(room(e, bl_sse_event_max(name_len, len)), name,
+                               id, data, len);
+    else if (e->form == BL_FORM_OBJECTS)
+        e->len += bl_plain_event(room(e, bl_plain_event_max(name_len, len)),
+                                 name, id, data, len);
+}
+
+void bl_encoder_retry(bl_encoder_t *e, apr_uint32_t ms)
+{
+    char data[32];
+    int n;
+
+    if (e->form == BL_FORM_EVENTS) {
+        e->len += bl_sse_retry(room(e, BL_SSE_RETRY_MAX), ms);
         return;
-    at = room(e, bl_sse_event_max(strlen(name), len));
-    e->len += bl_sse_event(at, name, id, data, len);
+    }
+    n = apr_snprintf(data, sizeof(data), "{\"retry\":%u}", ms);
+    bl_encoder_event(e, "retry", 0, data, (apr_size_t)n);
 }
 
 static void put_line(bl_encoder_t *e, apr_uint64_t build,
                      const bl_record_t *rec)
 {
-    if (e->plain) {
-        char *at = room(e, bl_plain_line_max(e->style.format, rec->len));
+    apr_size_t n;
+    char *at;
 
-        e->len += bl_plain_line(at, e->style.format, build, rec);
+    switch (e->form) {
+    case BL_FORM_EVENTS:
+        at = room(e, bl_sse_line_max(&e->style, rec->len));
+        n = bl_sse_line(at, &e->style, build, rec);
+        break;
+    case BL_FORM_TERMINAL:
+        at = room(e, bl_ansi_line_max(rec->len));
+        n = bl_ansi_line(at, &e->style, rec);
+        break;
+    default:
+        at = room(e, bl_plain_line_max(e->style.format, rec->len));
+        n = bl_plain_line(at, e->style.format, build, rec);
     }
-    else {
-        char *at = room(e, bl_sse_line_max(&e->style, rec->len));
-
-        e->len += bl_sse_line(at, &e->style, build, rec);
-    }
+    e->len += n;
 }
 
 void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
@@ -117,28 +145,52 @@ int bl_encoder_record(bl_encoder_t *e, apr_uint64_t build,
         return 0;
     }
     if (!alone || (rec->flags & BL_REC_END) == 0) {
-        put_event(e, "build", rec->id, rec->text, rec->len);
+        bl_encoder_event(e, "build", rec->id, rec->text, rec->len);
         return 0;
     }
     /* Only the last event carries the id: who got the first but not the
      * second comes back for it. */
-    put_event(e, "build", 0, rec->text, rec->len);
-    put_event(e, "end", rec->id, rec->text, rec->len);
+    bl_encoder_event(e, "build", 0, rec->text, rec->len);
+    bl_encoder_event(e, "end", rec->id, rec->text, rec->len);
     return 1;
+}
+
+/* Words of the module among the lines. */
+static void put_note(bl_encoder_t *e, bl_stamp_t id, const char *text)
+{
+    bl_record_t rec;
+
+    memset(&rec, 0, sizeof(rec));
+    rec.id = id;
+    rec.stream = BL_STDOUT;
+    rec.flags = BL_REC_NOTE;
+    rec.text = text;
+    rec.len = strlen(text);
+    put_line(e, 0, &rec);
+}
+
+static const char *id_or_null(char *buf, apr_size_t size, bl_stamp_t id)
+{
+    if (id == 0)
+        return "null";
+    apr_snprintf(buf, size, "\"%" APR_UINT64_T_FMT "\"", id);
+    return buf;
 }
 
 void bl_encoder_gap(bl_encoder_t *e, bl_stamp_t after, bl_stamp_t from)
 {
-    char data[96], behind[32] = "null";
+    char data[96], before[32], behind[32];
     int n;
 
-    if (from != 0)
-        apr_snprintf(behind, sizeof(behind), "\"%" APR_UINT64_T_FMT "\"",
-                     from);
-    n = apr_snprintf(data, sizeof(data),
-                     "{\"after\":\"%" APR_UINT64_T_FMT "\",\"from\":%s}",
-                     after, behind);
-    put_event(e, "gap", 0, data, (apr_size_t)n);
+    if (e->form == BL_FORM_TERMINAL) {
+        put_note(e, from != 0 ? from : after,
+                 "Lines are missing here: they are kept no longer");
+        return;
+    }
+    n = apr_snprintf(data, sizeof(data), "{\"after\":%s,\"from\":%s}",
+                     id_or_null(before, sizeof(before), after),
+                     id_or_null(behind, sizeof(behind), from));
+    bl_encoder_event(e, "gap", 0, data, (apr_size_t)n);
 }
 
 void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
@@ -146,7 +198,7 @@ void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
 {
     bl_record_t rec;
 
-    if (!e->plain) {
+    if (bl_encoder_speaks(e->form)) {
         bl_encoder_gap(e, after, next->id);
         return;
     }
@@ -163,5 +215,5 @@ void bl_encoder_ping(bl_encoder_t *e, bl_stamp_t at, apr_time_t now)
     len += BL_STAMP_TEXT_LEN;
     data[len++] = '"';
     data[len++] = '}';
-    put_event(e, "ping", at, data, len);
+    bl_encoder_event(e, "ping", at, data, len);
 }

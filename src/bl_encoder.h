@@ -6,10 +6,7 @@
  * Runs in:  the thread that made it.
  * Owns:     a buffer, and which events there are.
  * Not here: which records (bl_feed), how an event or a line looks (bl_sse,
- *           bl_plain).
- *
- * Plain lines are for who wants a document that grows: nothing but lines is
- * written then, for anything else would be taken for output of the build.
+ *           bl_plain, bl_ansi).
  */
 #ifndef BL_ENCODER_H
 #define BL_ENCODER_H
@@ -21,12 +18,24 @@
 
 typedef struct bl_encoder_t bl_encoder_t;
 
+/* What a viewer gets. */
+typedef enum {
+    BL_FORM_EVENTS,   /* Server-Sent Events */
+    BL_FORM_OBJECTS,  /* the same as NDJSON: an object a line */
+    BL_FORM_TERMINAL, /* lines with stamps and colours, for people */
+    BL_FORM_DOCUMENT  /* the log as a document (P1 in bl_plain.h) that grows */
+} bl_form_e;
+
+/** Is there more in it than lines? In the other forms anything else would be
+ * taken for output of the build. */
+int bl_encoder_speaks(bl_form_e form);
+
 /**
- * @param plain        lines alone (P1 in bl_plain.h)
- * @param time_format  of events in text; copied
+ * @param format       of events, of a document
+ * @param time_format  of the stamps in text; copied
  * @param room         bytes to begin with; it grows
  */
-bl_encoder_t *bl_encoder_create(bl_sse_format_e format, int plain,
+bl_encoder_t *bl_encoder_create(bl_form_e form, bl_sse_format_e format,
                                 const char *time_format, apr_size_t room,
                                 apr_pool_t *p);
 
@@ -54,8 +63,16 @@ void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
 /** Write these bytes: what stands between such objects. */
 void bl_encoder_put(bl_encoder_t *e, const char *bytes, apr_size_t len);
 
-/** Say that something is missing behind an id; from: what comes next; 0:
- * nothing more. */
+/** Write an event; without a word where there are only lines. id: the viewer's
+ * place from then on; 0: it stays. data: JSON. */
+void bl_encoder_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
+                      const char *data, apr_size_t len);
+
+/** Say when to come back. */
+void bl_encoder_retry(bl_encoder_t *e, apr_uint32_t ms);
+
+/** Say that something is missing behind an id (0: nobody knows behind which);
+ * from: what comes next; 0: nothing more. On a terminal it is a line. */
 void bl_encoder_gap(bl_encoder_t *e, bl_stamp_t after, bl_stamp_t from);
 
 /**

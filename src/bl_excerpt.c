@@ -72,8 +72,8 @@ static apr_status_t send_lines(request_rec *r, bl_window_t *window,
                                const bl_query_lines_t *query,
                                const bl_table_row_t *row)
 {
-    bl_encoder_t *out =
-        bl_encoder_create(BL_SSE_JSON, 1, NULL, 2 * BLOCK_BYTES, r->pool);
+    bl_encoder_t *out = bl_encoder_create(BL_FORM_DOCUMENT, BL_SSE_JSON, NULL,
+                                          2 * BLOCK_BYTES, r->pool);
     apr_status_t rv = APR_SUCCESS;
     apr_uint64_t end;
 

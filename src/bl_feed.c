@@ -99,7 +99,7 @@ static int same_text(const char *a, const char *b)
 int bl_feed_spec_equal(const bl_feed_spec_t *a, const bl_feed_spec_t *b)
 {
     return a->build == b->build && a->format == b->format &&
-           a->plain == b->plain && a->only_builds == b->only_builds &&
+           a->form == b->form && a->only_builds == b->only_builds &&
            a->flush == b->flush && a->ping == b->ping &&
            a->resumes == b->resumes &&
            same_text(a->time_format, b->time_format) &&
@@ -239,8 +239,8 @@ static apr_status_t fill_build(bl_chunk_t *chunk, bl_feed_t *f, bl_reader_t *r)
     if (rv == APR_SUCCESS)
         rv = bl_reader_name(r, f->spec.build, row.tail, 0);
     if (APR_STATUS_IS_ENOENT(rv)) {
-        /* It was removed (BuildLogKeep): who was in the middle is told. (In
-         * plain text there are no words for it.) */
+        /* It was removed (BuildLogKeep): who was in the middle is told. (In a
+         * document there are no words for it.) */
         bl_encoder_gap(f->encoder, bl_reader_at(r), 0);
         chunk->then = BL_CHUNK_END;
         return APR_SUCCESS;
@@ -519,6 +519,13 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
     return APR_SUCCESS;
 }
 
+apr_bucket *bl_feed_goodbye(bl_feed_t *f, apr_uint32_t retry_ms)
+{
+    bl_encoder_clear(f->encoder);
+    bl_encoder_retry(f->encoder, retry_ms);
+    return bl_encoder_len(f->encoder) > 0 ? written(f) : NULL;
+}
+
 apr_bucket *bl_feed_ping(bl_feed_t *f, bl_stamp_t at, apr_time_t now)
 {
     if (f->ping != NULL && f->ping_at == at &&
@@ -555,9 +562,8 @@ bl_feed_t *bl_feed_create(const bl_feed_spec_t *spec, const char *logs_dir,
     f->buckets = buckets;
     f->decided = apr_array_make(pool, 16, sizeof(decided_t));
     f->row = -1;
-    f->encoder =
-        bl_encoder_create(spec->format, spec->plain, spec->time_format,
-                          2 * BL_FEED_CHUNK_BYTES, pool);
+    f->encoder = bl_encoder_create(spec->form, spec->format, spec->time_format,
+                                   2 * BL_FEED_CHUNK_BYTES, pool);
     return f;
 }
 

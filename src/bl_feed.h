@@ -25,7 +25,7 @@
 #include <apr_buckets.h>
 #include <apr_pools.h>
 
-#include "bl_sse.h"
+#include "bl_encoder.h"
 #include "bl_table.h"
 
 typedef struct bl_feed_t bl_feed_t;
@@ -36,10 +36,8 @@ typedef struct bl_feed_t bl_feed_t;
 /* How a feed looks. Two viewers with equal specs share a feed. */
 typedef struct {
     apr_uint64_t build; /* 0: all builds */
+    bl_form_e form;     /* BL_FORM_DOCUMENT: one build only */
     bl_sse_format_e format;
-    /* One build only: lines alone, no events. Nothing else is ever written to
-     * its viewers: no ping, no advice when to come back. */
-    int plain;
     /* No lines: builds' records and what else is no line. The place moves on
      * all the same, in chunks without a bucket. */
     int only_builds;
@@ -103,8 +101,13 @@ int bl_feed_has_more(bl_feed_t *feed, bl_stamp_t after);
 /** The id of the newest that there is; 0: it is not known. Cheap. */
 bl_stamp_t bl_feed_newest(bl_feed_t *feed);
 
+/** The last words for a viewer that has to come back: destroy the bucket.
+ * NULL: there are none in this form. */
+apr_bucket *bl_feed_goodbye(bl_feed_t *feed, apr_uint32_t retry_ms);
+
 /** A ping event with the position in it, shared by all viewers that stand
- * there; the bucket is the feed's. Not for a plain feed. */
+ * there; the bucket is the feed's. Not for a feed that
+ * does not speak (bl_encoder_speaks). */
 apr_bucket *bl_feed_ping(bl_feed_t *feed, bl_stamp_t at, apr_time_t now);
 
 #endif /* BL_FEED_H */

@@ -24,7 +24,7 @@ int bl_follow_send(request_rec *r, const bl_conn_t *conn, apr_uint64_t build,
     memset(&spec, 0, sizeof(spec));
     spec.build = build;
     spec.format = format;
-    spec.plain = 1;
+    spec.form = BL_FORM_DOCUMENT;
     spec.flush = bl_config_flush(conf);
     spec.ping = bl_config_ping(conf);
     if (!r->header_only) {

@@ -5,7 +5,7 @@
  * Layer:    0 (value). Pure.
  * Runs in:  anywhere; a bl_html_t belongs to one thread.
  * Owns:     what of a text is shown, and how it is escaped.
- * Not here: the documents (bl_page).
+ * Not here: the documents (bl_page); which sequences there are (bl_control).
  *
  * H1  what is written is UTF-8 and has none of < > & " ' but in references of
  *     its own: it ends no element and no attribute in quotes
@@ -19,10 +19,12 @@
 
 #include <apr_pools.h>
 
+#include "bl_control.h"
+
 /* A text that comes in pieces: inside of which sequence the last one ended.
  * Zeroed at first, and where a line ends. */
 typedef struct {
-    int state;
+    bl_control_e state;
 } bl_html_t;
 
 /* Most bytes that one byte of text may become: less room makes no progress. */

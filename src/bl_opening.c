@@ -26,13 +26,6 @@
 #include "bl_daemon.h"
 #include "bl_project.h"
 
-int bl_opening_accepts_events(const request_rec *r)
-{
-    const char *accept = apr_table_get(r->headers_in, "Accept");
-
-    return accept != NULL && ap_strcasestr(accept, "text/event-stream");
-}
-
 /* ---- one build ------------------------------------------------------ */
 
 static apr_status_t tail_of_build(bl_opening_t *s, request_rec *r,
@@ -204,9 +197,11 @@ int bl_opening_decide(bl_opening_t *out, const char **detail, request_rec *r,
     out->spec.time_format = bl_config_time_format(conf);
     out->spec.flush = bl_config_flush(conf);
     out->spec.ping = bl_config_ping(conf);
-    /* A poll is asked again, whoever asks. */
+    out->spec.form = out->query.form;
+    /* Who takes events comes back by itself. A poll is asked again, whoever
+     * asks. */
     out->spec.resumes =
-        out->query.build == 0 && (polls || bl_opening_accepts_events(r));
+        out->query.build == 0 && (polls || out->query.form == BL_FORM_EVENTS);
     if (out->query.build != 0)
         result = open_build(out, r);
     else

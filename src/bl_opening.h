@@ -35,8 +35,4 @@ typedef struct {
 int bl_opening_decide(bl_opening_t *out, const char **detail, request_rec *r,
                       int polls);
 
-/** Does the client say that it takes an event stream, as browsers do? Then it
- * comes back by itself. */
-int bl_opening_accepts_events(const request_rec *r);
-
 #endif /* BL_OPENING_H */

@@ -13,6 +13,9 @@
  * Text is what the build printed, and what the runner said: the text of the
  * record, and LF unless it is a piece. NDJSON is the object of bl_sse_json and
  * LF, for pieces too.
+ *
+ * A stream as NDJSON has what events say besides, as objects with "event":
+ *     {"event":"build","id":"1763805600123456","data":{...}}
  */
 #ifndef BL_PLAIN_H
 #define BL_PLAIN_H
@@ -44,5 +47,20 @@ apr_size_t bl_plain_line_max(bl_sse_format_e format, apr_size_t len);
  */
 apr_size_t bl_plain_line(char *out, bl_sse_format_e format, apr_uint64_t build,
                          const bl_record_t *rec);
+
+/** Most bytes that bl_plain_event may write. */
+apr_size_t bl_plain_event_max(apr_size_t name_len, apr_size_t data_len);
+
+/**
+ * Write an event as an object on a line.
+ *
+ * @param out   room for bl_plain_event_max()
+ * @param name  as that of bl_sse_event
+ * @param id    0: the event has no id, the client's position stays
+ * @param data  JSON; CR and LF (there are none) become blanks
+ * @return bytes written
+ */
+apr_size_t bl_plain_event(char *out, const char *name, bl_stamp_t id,
+                          const char *data, apr_size_t len);
 
 #endif /* BL_PLAIN_H */

@@ -8,6 +8,8 @@
 #include <apr_strings.h>
 /* httpd */
 #include "mod_buildlog.h"
+/* layer 0 */
+#include "bl_accept.h"
 /* layer 3 */
 #include "bl_api.h"
 
@@ -48,22 +50,50 @@ static apr_status_t read_fields(apr_table_t **out, const char **detail,
     return refuse(detail, "The query is not encoded as it must be.");
 }
 
-/* @param otherwise  when the query says nothing */
-static apr_status_t read_format(bl_sse_format_e *out, const char **detail,
-                                const apr_table_t *query,
-                                bl_sse_format_e otherwise)
-{
-    const char *format = apr_table_get(query, "format");
+/* ---- format --------------------------------------------------------- */
 
+typedef enum {
+    FORMAT_NONE, /* the query says nothing of it */
+    FORMAT_TEXT,
+    FORMAT_JSON,
+    FORMAT_NDJSON
+} format_e;
+
+static apr_status_t read_format(format_e *out, const char **detail,
+                                const apr_table_t *query)
+{
+    static const struct {
+        const char *name;
+        format_e format;
+    } formats[] = {
+        {"text", FORMAT_TEXT},
+        {"json", FORMAT_JSON},
+        {"ndjson", FORMAT_NDJSON},
+    };
+    const char *format = apr_table_get(query, "format");
+    apr_size_t i;
+
+    *out = FORMAT_NONE;
     if (format == NULL)
-        *out = otherwise;
-    else if (strcmp(format, "json") == 0)
-        *out = BL_SSE_JSON;
-    else if (strcmp(format, "text") == 0)
-        *out = BL_SSE_TEXT;
-    else
-        return refuse(detail, "format must be text or json.");
-    return APR_SUCCESS;
+        return APR_SUCCESS;
+    for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        if (strcmp(format, formats[i].name) == 0) {
+            *out = formats[i].format;
+            return APR_SUCCESS;
+        }
+    }
+    return refuse(detail, "format must be text, json or ndjson.");
+}
+
+/* Which of the types does the client like best? Without a word of it: the
+ * first. */
+static int preferred(request_rec *r, const char *const *offers, int count)
+{
+    const char *accept = apr_table_get(r->headers_in, "Accept");
+
+    return accept != NULL
+               ? bl_accept_best(accept, strlen(accept), offers, count)
+               : 0;
 }
 
 /* ---- of a stream ---------------------------------------------------- */
@@ -76,6 +106,34 @@ static apr_status_t read_only(int *only_builds, const char **detail,
     if (only != NULL && strcmp(only, "builds") != 0)
         return refuse(detail, "only must be builds.");
     *only_builds = only != NULL;
+    return APR_SUCCESS;
+}
+
+/* Events are for who asks for an event stream; who takes anything is a person
+ * at a terminal, or a program that reads lines. */
+static apr_status_t read_form(bl_query_t *out, const char **detail,
+                              const apr_table_t *query, request_rec *r)
+{
+    static const char *const offers[] = {"text/plain", "application/x-ndjson",
+                                         "text/event-stream"};
+    static const bl_form_e forms[] = {BL_FORM_TERMINAL, BL_FORM_OBJECTS,
+                                      BL_FORM_EVENTS};
+    format_e format;
+
+    if (read_format(&format, detail, query) != APR_SUCCESS)
+        return APR_EGENERAL;
+    out->form = forms[preferred(r, offers, 3)];
+    if (format == FORMAT_NDJSON ||
+        (out->form == BL_FORM_TERMINAL &&
+         (format == FORMAT_JSON || out->only_builds)))
+        out->form = BL_FORM_OBJECTS;
+    else if (format == FORMAT_TEXT && out->form == BL_FORM_OBJECTS)
+        out->form = BL_FORM_TERMINAL;
+    out->format =
+        out->form == BL_FORM_OBJECTS ||
+                (out->form == BL_FORM_EVENTS && format == FORMAT_JSON)
+            ? BL_SSE_JSON
+            : BL_SSE_TEXT;
     return APR_SUCCESS;
 }
 
@@ -151,8 +209,8 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
         if (out->build == 0)
             return refuse(detail, "build must be the number of a build.");
     }
-    if (read_format(&out->format, detail, query, BL_SSE_TEXT) != APR_SUCCESS ||
-        read_only(&out->only_builds, detail, query) != APR_SUCCESS)
+    if (read_only(&out->only_builds, detail, query) != APR_SUCCESS ||
+        read_form(out, detail, query, r) != APR_SUCCESS)
         return APR_EGENERAL;
     return read_place(out, detail, query, r);
 }
@@ -162,11 +220,10 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
 apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
                                request_rec *r)
 {
+    static const char *const offers[] = {"text/plain", "application/x-ndjson"};
     apr_table_t *query;
-    const char *accept = apr_table_get(r->headers_in, "Accept");
     const char *follow;
-    int accepts_json = accept != NULL &&
-                       ap_strcasestr(accept, "application/x-ndjson") != NULL;
+    format_e format;
 
     memset(out, 0, sizeof(*out));
     if (read_fields(&query, detail, r) != APR_SUCCESS)
@@ -175,8 +232,14 @@ apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
     if (follow != NULL && strcmp(follow, "0") != 0 && strcmp(follow, "1") != 0)
         return refuse(detail, "follow must be 1 or 0.");
     out->follow = follow != NULL && *follow == '1';
-    return read_format(&out->format, detail, query,
-                       accepts_json ? BL_SSE_JSON : BL_SSE_TEXT);
+    if (read_format(&format, detail, query) != APR_SUCCESS)
+        return APR_EGENERAL;
+    out->format =
+        format == FORMAT_NONE
+            ? (preferred(r, offers, 2) == 1 ? BL_SSE_JSON : BL_SSE_TEXT)
+        : format == FORMAT_TEXT ? BL_SSE_TEXT
+                                : BL_SSE_JSON;
+    return APR_SUCCESS;
 }
 
 /* ---- of lines ------------------------------------------------------- */

@@ -13,7 +13,7 @@
 
 #include <apr_tables.h>
 
-#include "bl_sse.h"
+#include "bl_encoder.h"
 
 typedef enum {
     BL_WANT_DEFAULT, /* one build: from the start; all: from now on */
@@ -25,6 +25,7 @@ typedef enum {
 
 typedef struct {
     apr_uint64_t build; /* 0: all */
+    bl_form_e form;     /* not BL_FORM_DOCUMENT */
     bl_sse_format_e format;
     bl_want_e want;
     bl_stamp_t after;
@@ -40,7 +41,8 @@ apr_status_t bl_query_split(apr_table_t *out, request_rec *r);
 #define BL_QUERY_TAIL_MOST 100000
 
 /**
- * Read the query and the Last-Event-ID header. The header, or one of its forms
+ * Read the query, the Accept and the Last-Event-ID header. What the query says
+ * of the format wins over Accept. The header, or one of its forms
  * in the query (lastEventId, last_event_id), wins over from and tail: it is
  * what a client sends that comes back.
  *

@@ -14,6 +14,8 @@
 /* layer 0 */
 #include "bl_json.h"
 #include "bl_view.h"
+/* pump side of layer 2 */
+#include "bl_encoder.h"
 /* layer 3 */
 #include "bl_child.h"
 #include "bl_config.h"
@@ -39,36 +41,18 @@
 
 /* ---- first events --------------------------------------------------- */
 
-static void send_event(request_rec *r, const char *name, bl_stamp_t id,
-                       const char *data)
+/* First events are short; lists of builds may be longer. */
+#define FIRST_BYTES 4096
+
+static void put_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
+                      const char *data)
 {
-    apr_size_t len = strlen(data);
-    char *buf = apr_palloc(r->pool, bl_sse_event_max(strlen(name), len));
-
-    ap_rwrite(buf, (int)bl_sse_event(buf, name, id, data, len), r);
-}
-
-static void send_retry(request_rec *r, apr_uint32_t ms)
-{
-    char buf[BL_SSE_RETRY_MAX];
-
-    ap_rwrite(buf, (int)bl_sse_retry(buf, ms), r);
-}
-
-static void send_ping(request_rec *r, bl_stamp_t at)
-{
-    char data[64] = "{\"time\":\"";
-    apr_size_t len = strlen(data);
-
-    bl_stamp_write(data + len, (bl_stamp_t)apr_time_now());
-    apr_cpystrn(data + len + BL_STAMP_TEXT_LEN, "\"}", 3);
-    /* The id is the client's place from its first moment on: it comes back to
-     * it even if no line was sent before the connection broke. */
-    send_event(r, "ping", at, data);
+    bl_encoder_event(e, name, id, data, strlen(data));
 }
 
 /* The builds that wait or run, as they are now. */
-static void send_live_builds(const bl_opening_t *s, request_rec *r)
+static void put_live_builds(bl_encoder_t *e, const bl_opening_t *s,
+                            request_rec *r)
 {
     const bl_table_t *table = bl_daemon_table();
     int i, rows = bl_table_row_count(table);
@@ -84,7 +68,7 @@ static void send_live_builds(const bl_opening_t *s, request_rec *r)
             bl_table_row_text(&project, &json, table, i, row.build, scratch) ==
                 APR_SUCCESS &&
             bl_view_says(s->spec.view, project) == BL_VIEW_ALLOWED)
-            send_event(r, "build", 0, json);
+            put_event(e, "build", 0, json);
     }
     apr_pool_destroy(scratch);
 }
@@ -92,29 +76,40 @@ static void send_live_builds(const bl_opening_t *s, request_rec *r)
 static void send_beginning(const bl_opening_t *s, request_rec *r,
                            apr_uint32_t retry_ms)
 {
-    char data[64];
+    bl_encoder_t *e =
+        bl_encoder_create(s->spec.form, s->spec.format, s->spec.time_format,
+                          FIRST_BYTES, r->pool);
 
-    send_retry(r, retry_ms);
-    send_ping(r, s->at);
-    if (s->gap) {
-        apr_snprintf(data, sizeof(data),
-                     "{\"after\":null,\"from\":\"%" APR_UINT64_T_FMT "\"}",
-                     s->at);
-        send_event(r, "gap", 0, data);
-    }
+    bl_encoder_retry(e, retry_ms);
+    /* The id is the client's place from its first moment on: it comes back to
+     * it even if no line was sent before the connection broke. */
+    bl_encoder_ping(e, s->at, apr_time_now());
+    if (s->gap)
+        bl_encoder_gap(e, 0, s->at);
     /* Who resumes has seen how they came to be. */
     if (s->query.build == 0 && (s->gap || s->query.want != BL_WANT_AFTER))
-        send_live_builds(s, r);
+        put_live_builds(e, s, r);
     else if (s->query.build != 0 && s->at != 0 && s->now != NULL)
         /* Who begins in the middle has not seen how it came to be. */
-        send_event(r, "build", 0, s->now);
+        put_event(e, "build", 0, s->now);
+    if (bl_encoder_len(e) > 0)
+        ap_rwrite(bl_encoder_bytes(e), (int)bl_encoder_len(e), r);
 }
 
-static void set_head(request_rec *r)
+static void set_head(request_rec *r, bl_form_e form)
 {
-    ap_set_content_type(r, "text/event-stream");
+    static const char *const types[] = {
+        [BL_FORM_EVENTS] = "text/event-stream",
+        [BL_FORM_OBJECTS] = "application/x-ndjson",
+        [BL_FORM_TERMINAL] = "text/plain; charset=utf-8",
+    };
+
+    ap_set_content_type(r, types[form]);
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Accel-Buffering", "no");
+    apr_table_setn(r->headers_out, "Vary", "Accept");
+    /* Output is hostile: no browser may take it for something else. */
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     /* Compression would hold lines back until a block is full. */
     apr_table_setn(r->subprocess_env, "no-gzip", "1");
     apr_table_setn(r->subprocess_env, "no-brotli", "1");
@@ -128,18 +123,21 @@ static apr_uint32_t retry_of(const request_rec *r)
 /* ---- too many ------------------------------------------------------- */
 
 /* A browser gives up for ever on a 503: it is told to come back instead. */
-static int answer_busy(request_rec *r, const char *detail)
+static int answer_busy(request_rec *r, bl_form_e form, const char *detail)
 {
+    bl_encoder_t *e;
     bl_json_t *data;
 
-    if (!bl_opening_accepts_events(r))
+    if (form != BL_FORM_EVENTS)
         return bl_error_unavailable(r, BUSY_RETRY_MS / 1000, detail);
     data = bl_json_object(r->pool);
     bl_json_set_string(data, "detail", detail);
     bl_json_set_int(data, "retry", BUSY_RETRY_MS);
-    set_head(r);
-    send_retry(r, BUSY_RETRY_MS);
-    send_event(r, "busy", 0, bl_json_text(data, r->pool));
+    e = bl_encoder_create(form, BL_SSE_TEXT, NULL, FIRST_BYTES, r->pool);
+    bl_encoder_retry(e, BUSY_RETRY_MS);
+    put_event(e, "busy", 0, bl_json_text(data, r->pool));
+    set_head(r, form);
+    ap_rwrite(bl_encoder_bytes(e), (int)bl_encoder_len(e), r);
     return OK;
 }
 
@@ -152,8 +150,8 @@ static int go_kept(const bl_opening_t *s, request_rec *r,
     const char *limit = bl_conn_begin(&arrival, conn, &s->spec, s->at, r);
 
     if (limit != NULL)
-        return answer_busy(r, limit);
-    set_head(r);
+        return answer_busy(r, s->spec.form, limit);
+    set_head(r, s->spec.form);
     send_beginning(s, r, retry_of(r));
     bl_conn_go(arrival, conn, r);
     return OK;
@@ -199,7 +197,7 @@ static int go_polled(bl_opening_t *s, request_rec *r)
      */
     if (total == 0)
         s->at = at;
-    set_head(r);
+    set_head(r, s->spec.form);
     send_beginning(s, r, retry);
     ap_rflush(r);
     if (total > 0)
@@ -221,11 +219,11 @@ int bl_stream_push(request_rec *r)
     if (result == HTTP_NO_CONTENT)
         return HTTP_NO_CONTENT;
     if (result == HTTP_SERVICE_UNAVAILABLE)
-        return answer_busy(r, detail);
+        return answer_busy(r, opening.query.form, detail);
     if (result != OK)
         return bl_error_send(r, result, detail);
     if (r->header_only) {
-        set_head(r);
+        set_head(r, opening.spec.form);
         return OK;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,

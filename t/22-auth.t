@@ -19,7 +19,11 @@ $as{nobody} = {};
 my ($hers, $both) = (project('alice'), project('shared'));
 
 sub build_as { my ($who, $path) = @_; return post_build($path, to => "$at/project/build", headers => $as{$who}) }
-sub get_as   { my ($who, $path) = @_; return request('GET', $path, headers => $as{$who}) }
+sub get_as
+{
+    my ($who, $path, %headers) = @_;
+    return request('GET', $path, headers => { %{ $as{$who} }, %headers });
+}
 
 # ---- starting ---------------------------------------------------------
 
@@ -60,11 +64,14 @@ wait_until {
 # ---- seeing -----------------------------------------------------------
 
 my $none = $of_bob + 1_000_000;
-for my $format ('', '&format=json', '&from=tail', '&tail=5', "&lastEventId=1") {
-    my ($a, $b, $no) = map { get_as($_->[0], "$at/log/push?build=$_->[1]$format") }
+my @ways = map({ ['text/event-stream', $_, qr/^event: end$/m] } '', '&format=json', '&from=tail', '&tail=5', '&lastEventId=1');
+push @ways, ['*/*', '', qr/Build finished/], ['application/x-ndjson', '', qr/^\{"event":"end"/m];
+for (@ways) {
+    my ($accept, $format, $end) = @$_;
+    my ($a, $b, $no) = map { get_as($_->[0], "$at/log/push?build=$_->[1]$format", Accept => $accept) }
         ['alice', $of_alice], ['bob', $of_alice], ['bob', $none];
-    is $a->{status}, 200, "alice sees the stream of her build $format";
-    like $a->{body}, qr/^event: end$/m, '... to its end';
+    is $a->{status}, 200, "alice sees the stream of her build: $accept $format";
+    like $a->{body}, $end, '... to its end';
     is $b->{status}, 404, 'bob does not';
     is $b->{body}, $no->{body}, '... as if it were not there';
 }

@@ -116,7 +116,7 @@ my $all = poll('');
     good_answer($a, 'a build that waits');
     is scalar(named('end', @{ $a->{events} })), 0, 'it has not ended';
 
-    my $head = BuildLog::Poll::curl($s, "/api/log/push?build=$id", '-I');
+    my $head = BuildLog::Poll::curl($s, "/api/log/push?build=$id", '-I', '-H', 'Accept: text/event-stream');
     is $head->{status}, 200, 'HEAD: 200';
     is $head->{headers}{'content-type'}, 'text/event-stream', 'HEAD: the type';
     is $head->{body}, '', 'HEAD: no body';

@@ -137,6 +137,37 @@ static void test_tally(void)
     is_str(of_records.sha256, of_bytes.sha256, "and their digest");
 }
 
+static const char *event(const char *name, bl_stamp_t id, const char *data)
+{
+    apr_size_t len = strlen(data);
+    apr_size_t room = bl_plain_event_max(strlen(name), len), n;
+    char *out = malloc(room);
+    const char *copy;
+
+    n = bl_plain_event(out, name, id, data, len);
+    copy = apr_pstrmemdup(pool, out, n);
+    ok(n <= room, "no more than announced");
+    free(out);
+    return copy;
+}
+
+/* In a stream as NDJSON: an object a line, whatever is in it. */
+static void test_events(void)
+{
+    is_str(event("end", APR_UINT64_C(1795341600123456), "{\"id\":42}"),
+           "{\"event\":\"end\",\"id\":\"1795341600123456\",\"data\":"
+           "{\"id\":42}}\n",
+           "an event");
+    is_str(event("gap", 0, "{}"), "{\"event\":\"gap\",\"data\":{}}\n",
+           "one without a place");
+    is_str(event("build", BL_STAMP_MAX, "{\n\r}"),
+           apr_psprintf(pool,
+                        "{\"event\":\"build\",\"id\":\"%" APR_UINT64_T_FMT
+                        "\",\"data\":{  }}\n",
+                        BL_STAMP_MAX),
+           "a line end in a damaged log ends no line");
+}
+
 int main(void)
 {
     apr_initialize();
@@ -145,6 +176,7 @@ int main(void)
     test_json();
     test_parts();
     test_tally();
+    test_events();
     apr_terminate();
     return done_testing();
 }
