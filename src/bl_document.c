@@ -73,6 +73,16 @@ void bl_document_validate(request_rec *r, const bl_build_t *end,
     ap_set_last_modified(r);
 }
 
+apr_status_t bl_document_write(request_rec *r, bl_encoder_t *encoder)
+{
+    int len = (int)bl_encoder_len(encoder);
+
+    if (len > 0 && ap_rwrite(bl_encoder_bytes(encoder), len, r) < 0)
+        return APR_ECONNABORTED;
+    bl_encoder_clear(encoder);
+    return APR_SUCCESS;
+}
+
 void bl_document_broken(request_rec *r, apr_status_t rv, apr_uint64_t build)
 {
     ap_log_rerror(

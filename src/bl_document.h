@@ -14,6 +14,7 @@
 #include "httpd.h"
 
 #include "bl_build.h"
+#include "bl_encoder.h"
 #include "bl_log.h"
 #include "bl_table.h"
 
@@ -42,6 +43,10 @@ const bl_build_t *bl_document_end(bl_cursor_t *cursor,
  */
 void bl_document_validate(request_rec *r, const bl_build_t *end,
                           const char *etag);
+
+/** Send what was written, and begin anew.
+ * @return APR_ECONNABORTED: the client has gone */
+apr_status_t bl_document_write(request_rec *r, bl_encoder_t *encoder);
 
 /** The log could not be read to its end, when it is too late for a status:
  * let the answer look as broken as it is. */

@@ -22,31 +22,44 @@
 #include "bl_error.h"
 #include "bl_follow.h"
 #include "bl_query.h"
+#include "bl_replay.h"
 
 /* Handed to httpd at a time. */
 #define BLOCK_BYTES (32 * 1024)
 
 /* ---- head ----------------------------------------------------------- */
 
-static void set_head(request_rec *r, bl_sse_format_e format)
+static void set_head(request_rec *r, bl_log_format_e format,
+                     apr_uint64_t build)
 {
-    ap_set_content_type(r, format == BL_SSE_JSON
-                               ? "application/x-ndjson"
-                               : "text/plain; charset=utf-8");
+    static const char *const types[] = {
+        [BL_LOG_TEXT] = "text/plain; charset=utf-8",
+        [BL_LOG_JSON] = "application/x-ndjson",
+        [BL_LOG_CAST] = "application/x-asciicast",
+    };
+
+    ap_set_content_type(r, types[format]);
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "Vary", "Accept");
+    if (format == BL_LOG_CAST)
+        apr_table_setn(r->headers_out, "Content-Disposition",
+                       apr_psprintf(r->pool,
+                                    "attachment; filename=\"build-"
+                                    "%" APR_UINT64_T_FMT ".cast\"",
+                                    build));
 }
 
 static void set_validators(request_rec *r, const bl_build_t *build,
-                           bl_sse_format_e format)
+                           bl_log_format_e format)
 {
-    /* The digest is that of the text. The objects of JSON have more, which is
-     * the same only in the same log: of that the time of the end tells. */
+    /* The digest is that of the text. The other forms have more, which is the
+     * same only in the same log: of that the time of the end tells. */
     const char *etag =
-        format == BL_SSE_JSON
-            ? apr_psprintf(r->pool, "\"%s-%" APR_UINT64_T_FMT "-json\"",
-                           build->sha256, build->ended)
-            : apr_psprintf(r->pool, "\"%s\"", build->sha256);
+        format == BL_LOG_TEXT
+            ? apr_psprintf(r->pool, "\"%s\"", build->sha256)
+            : apr_psprintf(r->pool, "\"%s-%" APR_UINT64_T_FMT "-%s\"",
+                           build->sha256, build->ended,
+                           format == BL_LOG_JSON ? "json" : "cast");
 
     bl_document_validate(r, build, etag);
 }
@@ -72,19 +85,10 @@ static void send_text(request_rec *r, bl_cursor_t *cursor,
         bl_document_broken(r, bl_text_status(text), row->build);
 }
 
-static apr_status_t send_written(request_rec *r, bl_encoder_t *encoder)
-{
-    int len = (int)bl_encoder_len(encoder);
-
-    if (len > 0 && ap_rwrite(bl_encoder_bytes(encoder), len, r) < 0)
-        return APR_ECONNABORTED;
-    bl_encoder_clear(encoder);
-    return APR_SUCCESS;
-}
-
 /* Line by line. The buffer grows to the longest one and is used again. */
-static void send_lines(request_rec *r, bl_cursor_t *cursor,
-                       const bl_table_row_t *row, bl_sse_format_e format)
+static apr_status_t send_lines(request_rec *r, bl_cursor_t *cursor,
+                               const bl_table_row_t *row,
+                               bl_sse_format_e format)
 {
     bl_encoder_t *encoder = bl_encoder_create(BL_FORM_DOCUMENT, format, NULL,
                                               2 * BLOCK_BYTES, r->pool);
@@ -99,20 +103,23 @@ static void send_lines(request_rec *r, bl_cursor_t *cursor,
             bl_encoder_hole(encoder, row->build, 0, &rec);
         bl_encoder_record(encoder, row->build, &rec, 1);
         if (bl_encoder_len(encoder) >= BLOCK_BYTES)
-            rv = send_written(r, encoder);
+            rv = bl_document_write(r, encoder);
     }
-    if (rv == APR_EOF)
-        rv = send_written(r, encoder);
-    if (rv != APR_SUCCESS && rv != APR_ECONNABORTED)
-        bl_document_broken(r, rv, row->build);
+    return rv == APR_EOF ? bl_document_write(r, encoder) : rv;
+}
+
+static bl_sse_format_e line_format(bl_log_format_e format)
+{
+    return format == BL_LOG_TEXT ? BL_SSE_TEXT : BL_SSE_JSON;
 }
 
 /* ---- the answer ----------------------------------------------------- */
 
 static int answer(request_rec *r, bl_cursor_t *cursor,
-                  const bl_table_row_t *row, bl_sse_format_e format)
+                  const bl_table_row_t *row, bl_log_format_e format)
 {
     const bl_build_t *build = bl_document_end(cursor, row, r->pool);
+    apr_status_t rv;
     int met;
 
     if (build != NULL) {
@@ -121,15 +128,20 @@ static int answer(request_rec *r, bl_cursor_t *cursor,
         if (met != OK)
             return met;
     }
-    if (build != NULL && format == BL_SSE_TEXT) {
+    if (build != NULL && format == BL_LOG_TEXT) {
         send_text(r, cursor, row, build);
         return OK;
     }
     /* httpd would cut parts out of whatever is short enough to pass in one
      * piece, also of what is another document in a moment. */
     apr_table_unset(r->headers_in, "Range");
-    if (!r->header_only)
-        send_lines(r, cursor, row, format);
+    if (r->header_only)
+        return OK;
+    rv = format == BL_LOG_CAST
+             ? bl_replay_send(r, cursor, row, build)
+             : send_lines(r, cursor, row, line_format(format));
+    if (rv != APR_SUCCESS && rv != APR_ECONNABORTED)
+        bl_document_broken(r, rv, row->build);
     return OK;
 }
 
@@ -146,12 +158,12 @@ int bl_download_send(request_rec *r, const bl_table_row_t *row)
     if (query.follow && !row->final)
         conn = bl_conn_of(r);
     if (conn != NULL) {
-        set_head(r, query.format);
-        return bl_follow_send(r, conn, row->build, query.format);
+        set_head(r, query.format, row->build);
+        return bl_follow_send(r, conn, row->build, line_format(query.format));
     }
     status = bl_document_open(&cursor, &detail, r, row->build);
     if (status != OK)
         return bl_document_refuse(r, status, detail);
-    set_head(r, query.format);
+    set_head(r, query.format, row->build);
     return answer(r, cursor, row, query.format);
 }

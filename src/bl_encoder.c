@@ -57,7 +57,7 @@ apr_size_t bl_encoder_len(const bl_encoder_t *e)
     return e->len;
 }
 
-static char *room(bl_encoder_t *e, apr_size_t want)
+char *bl_encoder_room(bl_encoder_t *e, apr_size_t want)
 {
     if (e->cap - e->len < want) {
         apr_size_t cap = e->cap * 2;
@@ -75,17 +75,24 @@ static char *room(bl_encoder_t *e, apr_size_t want)
     return e->buf + e->len;
 }
 
+void bl_encoder_took(bl_encoder_t *e, apr_size_t len)
+{
+    e->len += len;
+}
+
 void bl_encoder_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
                       const char *data, apr_size_t len)
 {
     apr_size_t name_len = strlen(name);
 
     if (e->form == BL_FORM_EVENTS)
-        e->len += bl_sse_event(room(e, bl_sse_event_max(name_len, len)), name,
-                               id, data, len);
+        e->len +=
+            bl_sse_event(bl_encoder_room(e, bl_sse_event_max(name_len, len)),
+                         name, id, data, len);
     else if (e->form == BL_FORM_OBJECTS)
-        e->len += bl_plain_event(room(e, bl_plain_event_max(name_len, len)),
-                                 name, id, data, len);
+        e->len += bl_plain_event(
+            bl_encoder_room(e, bl_plain_event_max(name_len, len)), name, id,
+            data, len);
 }
 
 void bl_encoder_retry(bl_encoder_t *e, apr_uint32_t ms)
@@ -94,7 +101,7 @@ void bl_encoder_retry(bl_encoder_t *e, apr_uint32_t ms)
     int n;
 
     if (e->form == BL_FORM_EVENTS) {
-        e->len += bl_sse_retry(room(e, BL_SSE_RETRY_MAX), ms);
+        e->len += bl_sse_retry(bl_encoder_room(e, BL_SSE_RETRY_MAX), ms);
         return;
     }
     n = apr_snprintf(data, sizeof(data), "{\"retry\":%u}", ms);
@@ -109,15 +116,15 @@ static void put_line(bl_encoder_t *e, apr_uint64_t build,
 
     switch (e->form) {
     case BL_FORM_EVENTS:
-        at = room(e, bl_sse_line_max(&e->style, rec->len));
+        at = bl_encoder_room(e, bl_sse_line_max(&e->style, rec->len));
         n = bl_sse_line(at, &e->style, build, rec);
         break;
     case BL_FORM_TERMINAL:
-        at = room(e, bl_ansi_line_max(rec->len));
+        at = bl_encoder_room(e, bl_ansi_line_max(rec->len));
         n = bl_ansi_line(at, &e->style, rec);
         break;
     default:
-        at = room(e, bl_plain_line_max(e->style.format, rec->len));
+        at = bl_encoder_room(e, bl_plain_line_max(e->style.format, rec->len));
         n = bl_plain_line(at, e->style.format, build, rec);
     }
     e->len += n;
@@ -126,14 +133,14 @@ static void put_line(bl_encoder_t *e, apr_uint64_t build,
 void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
                          const bl_record_t *rec)
 {
-    char *at = room(e, bl_sse_numbered_max(rec->len));
+    char *at = bl_encoder_room(e, bl_sse_numbered_max(rec->len));
 
     e->len += bl_sse_numbered(at, line, rec);
 }
 
 void bl_encoder_put(bl_encoder_t *e, const char *bytes, apr_size_t len)
 {
-    memcpy(room(e, len), bytes, len);
+    memcpy(bl_encoder_room(e, len), bytes, len);
     e->len += len;
 }
 

@@ -63,6 +63,11 @@ void bl_encoder_numbered(bl_encoder_t *e, apr_uint64_t line,
 /** Write these bytes: what stands between such objects. */
 void bl_encoder_put(bl_encoder_t *e, const char *bytes, apr_size_t len);
 
+/** Room for so many bytes, to be written by somebody else... */
+char *bl_encoder_room(bl_encoder_t *e, apr_size_t want);
+/** ...who wrote so many. */
+void bl_encoder_took(bl_encoder_t *e, apr_size_t len);
+
 /** Write an event; without a word where there are only lines. id: the viewer's
  * place from then on; 0: it stays. data: JSON. */
 void bl_encoder_event(bl_encoder_t *e, const char *name, bl_stamp_t id,

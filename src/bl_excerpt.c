@@ -27,16 +27,6 @@ static void set_head(request_rec *r)
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
 }
 
-static apr_status_t send_written(request_rec *r, bl_encoder_t *out)
-{
-    int len = (int)bl_encoder_len(out);
-
-    if (len > 0 && ap_rwrite(bl_encoder_bytes(out), len, r) < 0)
-        return APR_ECONNABORTED;
-    bl_encoder_clear(out);
-    return APR_SUCCESS;
-}
-
 static void put_text(bl_encoder_t *out, const char *text)
 {
     bl_encoder_put(out, text, strlen(text));
@@ -62,7 +52,7 @@ static apr_status_t put_lines(request_rec *r, bl_encoder_t *out,
         bl_encoder_numbered(out, number, &rec);
         between = ",";
         if (bl_encoder_len(out) >= BLOCK_BYTES)
-            rv = send_written(r, out);
+            rv = bl_document_write(r, out);
     }
     return rv == APR_EOF ? APR_SUCCESS : rv;
 }
@@ -98,7 +88,7 @@ static apr_status_t send_lines(request_rec *r, bl_window_t *window,
     else
         put_text(out, ",\"after\":null");
     put_text(out, row->final ? ",\"ended\":true}\n" : ",\"ended\":false}\n");
-    return send_written(r, out);
+    return bl_document_write(r, out);
 }
 
 /* ---- the answer ----------------------------------------------------- */

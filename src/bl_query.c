@@ -56,11 +56,14 @@ typedef enum {
     FORMAT_NONE, /* the query says nothing of it */
     FORMAT_TEXT,
     FORMAT_JSON,
-    FORMAT_NDJSON
+    FORMAT_NDJSON,
+    FORMAT_CAST /* of a log alone */
 } format_e;
 
+/* @param allowed  what the client is told when it is none of them */
 static apr_status_t read_format(format_e *out, const char **detail,
-                                const apr_table_t *query)
+                                const apr_table_t *query, format_e most,
+                                const char *allowed)
 {
     static const struct {
         const char *name;
@@ -69,6 +72,7 @@ static apr_status_t read_format(format_e *out, const char **detail,
         {"text", FORMAT_TEXT},
         {"json", FORMAT_JSON},
         {"ndjson", FORMAT_NDJSON},
+        {"asciicast", FORMAT_CAST},
     };
     const char *format = apr_table_get(query, "format");
     apr_size_t i;
@@ -77,12 +81,13 @@ static apr_status_t read_format(format_e *out, const char **detail,
     if (format == NULL)
         return APR_SUCCESS;
     for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-        if (strcmp(format, formats[i].name) == 0) {
+        if (strcmp(format, formats[i].name) == 0 &&
+            formats[i].format <= most) {
             *out = formats[i].format;
             return APR_SUCCESS;
         }
     }
-    return refuse(detail, "format must be text, json or ndjson.");
+    return refuse(detail, allowed);
 }
 
 /* Which of the types does the client like best? Without a word of it: the
@@ -120,7 +125,8 @@ static apr_status_t read_form(bl_query_t *out, const char **detail,
                                       BL_FORM_EVENTS};
     format_e format;
 
-    if (read_format(&format, detail, query) != APR_SUCCESS)
+    if (read_format(&format, detail, query, FORMAT_NDJSON,
+                    "format must be text, json or ndjson.") != APR_SUCCESS)
         return APR_EGENERAL;
     out->form = forms[preferred(r, offers, 3)];
     if (format == FORMAT_NDJSON ||
@@ -220,7 +226,16 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
 apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
                                request_rec *r)
 {
-    static const char *const offers[] = {"text/plain", "application/x-ndjson"};
+    static const char *const offers[] = {"text/plain", "application/x-ndjson",
+                                         "application/x-asciicast"};
+    static const bl_log_format_e offered[] = {BL_LOG_TEXT, BL_LOG_JSON,
+                                              BL_LOG_CAST};
+    static const bl_log_format_e asked[] = {
+        [FORMAT_TEXT] = BL_LOG_TEXT,
+        [FORMAT_JSON] = BL_LOG_JSON,
+        [FORMAT_NDJSON] = BL_LOG_JSON,
+        [FORMAT_CAST] = BL_LOG_CAST,
+    };
     apr_table_t *query;
     const char *follow;
     format_e format;
@@ -232,13 +247,14 @@ apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
     if (follow != NULL && strcmp(follow, "0") != 0 && strcmp(follow, "1") != 0)
         return refuse(detail, "follow must be 1 or 0.");
     out->follow = follow != NULL && *follow == '1';
-    if (read_format(&format, detail, query) != APR_SUCCESS)
+    if (read_format(&format, detail, query, FORMAT_CAST,
+                    "format must be text, json, ndjson or asciicast.") !=
+        APR_SUCCESS)
         return APR_EGENERAL;
-    out->format =
-        format == FORMAT_NONE
-            ? (preferred(r, offers, 2) == 1 ? BL_SSE_JSON : BL_SSE_TEXT)
-        : format == FORMAT_TEXT ? BL_SSE_TEXT
-                                : BL_SSE_JSON;
+    out->format = format == FORMAT_NONE ? offered[preferred(r, offers, 3)]
+                                        : asked[format];
+    if (out->follow && out->format == BL_LOG_CAST)
+        return refuse(detail, "A recording (asciicast) cannot be followed.");
     return APR_SUCCESS;
 }
 

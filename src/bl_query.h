@@ -53,9 +53,11 @@ apr_status_t bl_query_read(bl_query_t *out, const char **detail,
                            request_rec *r);
 
 /* Of a log as a document. */
+typedef enum { BL_LOG_TEXT, BL_LOG_JSON, BL_LOG_CAST } bl_log_format_e;
+
 typedef struct {
-    bl_sse_format_e format;
-    int follow; /* until the build ends */
+    bl_log_format_e format;
+    int follow; /* until the build ends; not of BL_LOG_CAST */
 } bl_query_log_t;
 
 /**
