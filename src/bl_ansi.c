@@ -9,6 +9,8 @@
 
 /* libc */
 #include <string.h>
+/* APR */
+#include <apr_strings.h>
 /* layer 0 */
 #include "bl_control.h"
 
@@ -21,7 +23,8 @@
 #define OFF "\033[0m"
 
 /* All that a line has besides its texts. */
-#define FRAME FAINT "[] " OFF RED OFF "\n"
+#define FRAME FAINT "[ #] " OFF RED OFF "\n"
+#define NUMBER_MAX 20
 
 static char *put(char *at, const char *text, apr_size_t len)
 {
@@ -110,21 +113,32 @@ static char *put_text(char *at, const char *text, apr_size_t len)
 
 apr_size_t bl_ansi_line_max(apr_size_t len)
 {
-    return sizeof(FRAME) + REPLACEMENT_BYTES * (BL_STAMP_LOCAL_MAX + len);
+    return sizeof(FRAME) + NUMBER_MAX +
+           REPLACEMENT_BYTES * (BL_STAMP_LOCAL_MAX + len);
 }
 
-apr_size_t bl_ansi_line(char *out, bl_sse_style_t *style,
+/* "[2026-11-22 10:00:00 #42] ", as much of it as there is to say. */
+static char *put_stamp(char *at, bl_sse_style_t *style, apr_uint64_t build,
+                       bl_stamp_t id)
+{
+    bl_stamp_local(&style->local, style->time_format, id);
+    if (style->local.len == 0 && build == 0)
+        return at;
+    at = put_literal(at, FAINT "[");
+    at = put_text(at, style->local.text, style->local.len);
+    if (build != 0) {
+        at = put_literal(at, style->local.len > 0 ? " #" : "#");
+        at += apr_snprintf(at, NUMBER_MAX + 1, "%" APR_UINT64_T_FMT, build);
+    }
+    return put_literal(at, "]" OFF " ");
+}
+
+apr_size_t bl_ansi_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
                         const bl_record_t *rec)
 {
-    char *at = out, *text;
+    char *at = put_stamp(out, style, build, rec->id), *text;
     int coloured = 1;
 
-    bl_stamp_local(&style->local, style->time_format, rec->id);
-    if (style->local.len > 0) {
-        at = put_literal(at, FAINT "[");
-        at = put_text(at, style->local.text, style->local.len);
-        at = put_literal(at, "]" OFF " ");
-    }
     if (rec->stream == BL_STDERR)
         at = put_literal(at, RED);
     else if ((rec->flags & BL_REC_NOTE) != 0)

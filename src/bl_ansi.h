@@ -8,6 +8,7 @@
  * Not here: the text alone (bl_plain), events (bl_sse).
  *
  *     [2026-11-22 10:00:00] added 120 packages in 3s
+ *     [2026-11-22 10:00:00 #42] the same among lines of other builds
  *
  * The stamp is faint, what came by stderr red, what the module says bold; the
  * build's own colours stand, to the end of their line.
@@ -31,10 +32,11 @@ apr_size_t bl_ansi_line_max(apr_size_t len);
  *
  * @param out    room for bl_ansi_line_max(rec->len)
  * @param style  its time_format and cache of stamps
+ * @param build  the number of the build; 0: there is but one
  * @param rec    a line (BL_REC_IS_LINE)
  * @return bytes written
  */
-apr_size_t bl_ansi_line(char *out, bl_sse_style_t *style,
+apr_size_t bl_ansi_line(char *out, bl_sse_style_t *style, apr_uint64_t build,
                         const bl_record_t *rec);
 
 #endif /* BL_ANSI_H */

@@ -100,7 +100,7 @@ static apr_status_t send_lines(request_rec *r, bl_cursor_t *cursor,
            (rv = bl_cursor_next(&rec, cursor, row->tail)) == APR_SUCCESS) {
         /* While it runs nothing in its log says what is left out of it. */
         if (!row->final && bl_cursor_skipped(cursor) != NULL)
-            bl_encoder_hole(encoder, row->build, 0, &rec);
+            bl_encoder_hole(encoder, row->build, 0, &rec, 1);
         bl_encoder_record(encoder, row->build, &rec, 1);
         if (bl_encoder_len(encoder) >= BLOCK_BYTES)
             rv = bl_document_write(r, encoder);

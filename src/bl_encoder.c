@@ -108,8 +108,9 @@ void bl_encoder_retry(bl_encoder_t *e, apr_uint32_t ms)
     bl_encoder_event(e, "retry", 0, data, (apr_size_t)n);
 }
 
+/* @param alone  no other build's lines are beside it */
 static void put_line(bl_encoder_t *e, apr_uint64_t build,
-                     const bl_record_t *rec)
+                     const bl_record_t *rec, int alone)
 {
     apr_size_t n;
     char *at;
@@ -121,7 +122,7 @@ static void put_line(bl_encoder_t *e, apr_uint64_t build,
         break;
     case BL_FORM_TERMINAL:
         at = bl_encoder_room(e, bl_ansi_line_max(rec->len));
-        n = bl_ansi_line(at, &e->style, rec);
+        n = bl_ansi_line(at, &e->style, alone ? 0 : build, rec);
         break;
     default:
         at = bl_encoder_room(e, bl_plain_line_max(e->style.format, rec->len));
@@ -148,7 +149,7 @@ int bl_encoder_record(bl_encoder_t *e, apr_uint64_t build,
                       const bl_record_t *rec, int alone)
 {
     if (BL_REC_IS_LINE(rec)) {
-        put_line(e, build, rec);
+        put_line(e, build, rec, alone);
         return 0;
     }
     if (!alone || (rec->flags & BL_REC_END) == 0) {
@@ -173,7 +174,7 @@ static void put_note(bl_encoder_t *e, bl_stamp_t id, const char *text)
     rec.flags = BL_REC_NOTE;
     rec.text = text;
     rec.len = strlen(text);
-    put_line(e, 0, &rec);
+    put_line(e, 0, &rec, 1);
 }
 
 static const char *id_or_null(char *buf, apr_size_t size, bl_stamp_t id)
@@ -201,7 +202,7 @@ void bl_encoder_gap(bl_encoder_t *e, bl_stamp_t after, bl_stamp_t from)
 }
 
 void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
-                     const bl_record_t *next)
+                     const bl_record_t *next, int alone)
 {
     bl_record_t rec;
 
@@ -210,7 +211,7 @@ void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
         return;
     }
     bl_middle_record(&rec, next->id);
-    put_line(e, build, &rec);
+    put_line(e, build, &rec, alone);
 }
 
 void bl_encoder_ping(bl_encoder_t *e, bl_stamp_t at, apr_time_t now)

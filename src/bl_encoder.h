@@ -84,10 +84,11 @@ void bl_encoder_gap(bl_encoder_t *e, bl_stamp_t after, bl_stamp_t from);
  * Say that of a log that grows something was left out (BuildLogMaxLog): a gap;
  * in plain lines one that says so.
  *
- * @param next  the record behind it
+ * @param next   the record behind it
+ * @param alone  as for bl_encoder_record
  */
 void bl_encoder_hole(bl_encoder_t *e, apr_uint64_t build, bl_stamp_t after,
-                     const bl_record_t *next);
+                     const bl_record_t *next, int alone);
 
 /** Say where the viewer is, and what time. */
 void bl_encoder_ping(bl_encoder_t *e, bl_stamp_t at, apr_time_t now);

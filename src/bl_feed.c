@@ -131,7 +131,8 @@ static void put_hole(bl_feed_t *f, apr_uint64_t build, const bl_reader_t *r,
 {
     if (!bl_reader_skipped(r))
         return;
-    bl_encoder_hole(f->encoder, build, bl_reader_at(r), rec);
+    bl_encoder_hole(f->encoder, build, bl_reader_at(r), rec,
+                    f->spec.build != 0);
     f->passing = 1;
 }
 

@@ -288,7 +288,7 @@ sub read_by
     my $good = close $in;
     open my $out, '<', "$s->{dir}/read_by" or die $!;
     local $/;
-    return ($good, <$out>);
+    return ($good, <$out> // '');
 }
 
 sub there { return !system "command -v $_[0] >/dev/null 2>&1" }

@@ -170,6 +170,13 @@ for my $way (ways()) {
     $from->close;
 }
 
+{
+    my $v = ask('?from=start', '*/*');
+    my @lines = lines_to($v, qr/Build failed/);
+    is scalar(grep { !/\A\e\[2m\[[\d: -]{19} #$id\]\e\[0m / } @lines), 0, 'all builds on a terminal: whose line it is';
+    $v->close;
+}
+
 # ---- places ------------------------------------------------------------------------
 
 {

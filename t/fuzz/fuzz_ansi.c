@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rec.len = size - 2 - len;
     room = bl_ansi_line_max(rec.len);
     out = malloc(room);
-    len = bl_ansi_line(out, &style, &rec);
+    len = bl_ansi_line(out, &style, (data[0] & 4) != 0 ? UINT64_MAX : 0, &rec);
     must(len <= room, "no more than announced");
     check(out, len);
     free(out);

@@ -17,8 +17,9 @@
 
 static apr_pool_t *pool;
 
-static const char *line(const char *time_format, bl_stream_e stream,
-                        unsigned flags, const char *text)
+static const char *line_of(apr_uint64_t build, const char *time_format,
+                           bl_stream_e stream, unsigned flags,
+                           const char *text)
 {
     bl_sse_style_t style;
     bl_record_t rec;
@@ -36,11 +37,17 @@ static const char *line(const char *time_format, bl_stream_e stream,
     rec.len = strlen(text);
     room = bl_ansi_line_max(rec.len);
     out = malloc(room); /* so that a sanitizer sees one byte too many */
-    len = bl_ansi_line(out, &style, &rec);
+    len = bl_ansi_line(out, &style, build, &rec);
     copy = apr_pstrmemdup(pool, out, len);
     ok(len <= room, "no more than announced");
     free(out);
     return copy;
+}
+
+static const char *line(const char *time_format, bl_stream_e stream,
+                        unsigned flags, const char *text)
+{
+    return line_of(0, time_format, stream, flags, text);
 }
 
 static const struct {
@@ -107,6 +114,10 @@ static void test_colours(void)
     is_str(line(ESC "[2J%%%n", BL_STDOUT, 0, "x"),
            ESC "[2m[%" BAD "]" ESC "[0m x\n",
            "N2: nor does a stamp do anything");
+    is_str(line_of(42, "%Y", BL_STDOUT, 0, "x"),
+           ESC "[2m[2026 #42]" ESC "[0m x\n", "of which build");
+    is_str(line_of(APR_UINT64_MAX, "", BL_STDOUT, 0, ""),
+           ESC "[2m[#18446744073709551615]" ESC "[0m \n", "without a time");
 }
 
 int main(void)
