@@ -298,7 +298,7 @@ apr_status_t bl_log_probe(const char *dir, apr_size_t bytes, apr_pool_t *p)
 
     if (fd < 0)
         return APR_FROM_OS_ERROR(errno);
-    rv = write_whole(fd, apr_pcalloc(p, bytes), bytes);
+    rv = write_whole(fd, apr_pcalloc(p, bytes), bytes, 0);
     /* What a file system puts off it may refuse here. */
     if (close(fd) != 0 && rv == APR_SUCCESS)
         rv = APR_FROM_OS_ERROR(errno);

@@ -103,8 +103,8 @@ static int look(bl_orphans_t *o, orphan_t *orphan)
     int sig = o->host->tick >= o->deadline ? SIGKILL : 0;
     int found = bl_tree_signal_env(entries, sig);
 
-    found += look_into_group(o, orphan, sig);
-
+    if (look_into_group(o, orphan, sig))
+        found = found > 0 ? found + 1 : 1;
     if (found > 0 && sig != 0 && !orphan->told) {
         bl_diag(BL_DIAG_WARNING, 0,
                 "BL0205 %d processes of build %" APR_UINT64_T_FMT
