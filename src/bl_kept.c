@@ -65,9 +65,9 @@ typedef struct {
     apr_pool_t *scratch; /* cleared for each use */
     pid_t step_pid;      /* 0: none runs */
     int step;
-    int is_in_project;     /* this process is in its directory, */
-    struct stat directory; /* this one */
-    int ending;            /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
+    int is_in_project;        /* this process is in its directory, */
+    struct stat directory;    /* this one */
+    int ending;               /* 0, BL_KEPT_END_CLEAN or BL_KEPT_END_NOW */
     int has[FD_FIRST_UNUSED]; /* is this place taken? */
 } kept_t;
 

@@ -87,7 +87,8 @@ static void leave_out(scribe_t *s, const char *why)
 }
 
 /* The last record of a log. @return APR_SUCCESS; APR_NOTFOUND: it has no end,
- * or one that is none, or another build's; APR_ENOENT: no log; an I/O status */
+ * or one that is none, or another build's; APR_ENOENT: no log; an I/O status
+ */
 static apr_status_t read_end(bl_build_t **build, scribe_t *s, apr_uint64_t id)
 {
     bl_cursor_t *cursor;

@@ -122,12 +122,13 @@ static void alone_new_log(int fd)
 
 static inline void alone_main(void)
 {
+    static const bl_seal_key_t seal; /* all zero: nothing is secret */
     bl_runner_setup_t setup;
     apr_pool_t *p;
 
     close(alone.lifeline[1]);
-    bl_wake_keep_writers(alone.wake);
     apr_pool_create(&p, NULL);
+    bl_wake_keep_writers(alone.wake, apr_array_make(p, 8, sizeof(int)));
     memset(&setup, 0, sizeof(setup));
     setup.home = alone.dir;
     setup.state_dir = alone.dir;
@@ -140,6 +141,7 @@ static inline void alone_main(void)
     setup.limits.max_builds = 2;
     setup.limits.max_queue = 10;
     setup.limits.line_limit = 16384;
+    setup.seal = &seal;
     setup.log_changed = alone_new_log;
     if (alone.database != NULL) {
         setup.db_driver = "sqlite3";

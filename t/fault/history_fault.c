@@ -26,6 +26,8 @@
 #define BUILDS 40
 #define TRIES 6
 
+static bl_seal_key_t key; /* all zero: nothing here is secret */
+
 static apr_pool_t *pool;
 static char dir[64];
 static const char *path;
@@ -285,11 +287,11 @@ static unsigned spool_it(void)
     for (i = 0; i < TRIES && rv != APR_SUCCESS; i++)
         rv = bl_spool_make(orders, pool);
     fault_rest();
-    bl_spool_save(orders, 1, &first, pool);
+    bl_spool_save(orders, 1, &first, &key, pool);
     fault_go_on();
-    rv = bl_spool_save(orders, 1, &second, pool);
+    rv = bl_spool_save(orders, 1, &second, &key, pool);
     fault_rest();
-    if (bl_spool_load(&got, orders, 1, pool) != APR_SUCCESS ||
+    if (bl_spool_load(&got, orders, 1, &key, pool) != APR_SUCCESS ||
         strcmp(got->title, rv == APR_SUCCESS ? "second" : "first") != 0)
         bad += wrong("neither the order before nor the new one");
     if (access(apr_pstrcat(pool, orders, "/1.order.new", NULL), F_OK) == 0 &&
@@ -297,7 +299,7 @@ static unsigned spool_it(void)
         bad += wrong("half an order is left");
     fault_go_on();
     for (i = 0, rv = APR_EINIT; i < TRIES && rv != APR_SUCCESS; i++)
-        rv = bl_spool_load(&got, orders, 1, pool);
+        rv = bl_spool_load(&got, orders, 1, &key, pool);
     if (rv != APR_SUCCESS)
         bad += wrong("an order that cannot be read");
     kept = apr_array_make(pool, 1, sizeof(apr_uint64_t));

@@ -94,8 +94,8 @@ static void turn(void)
 
 static void listen_as(pid_t parent)
 {
-    static const bl_intake_calls_t calls = {on_order, on_cancel, on_limits,
-                                            NULL};
+    static const bl_intake_calls_t calls = {on_order, on_cancel, NULL,
+                                            on_limits, NULL};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     unlink(address.sun_path);

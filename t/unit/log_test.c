@@ -423,12 +423,12 @@ static void test_probe(void)
 
     is_u64(bl_log_probe(dir, 65536, pool), APR_SUCCESS, "probe: a log fits");
     ok(access(path, F_OK) != 0, "probe: and nothing stays");
-    bl_log_set_write(disk_write);
+    log_write = disk_write;
     disk_reset();
     disk.capacity = 65535;
     is_u64(bl_log_probe(dir, 65536, pool), ENOSPC, "probe: a byte too few");
     ok(access(path, F_OK) != 0, "probe: nothing stays of it either");
-    bl_log_set_write(NULL);
+    log_write = NULL;
     ok(APR_STATUS_IS_ENOENT(
            bl_log_probe(apr_pstrcat(pool, dir, "/gone", NULL), 1, pool)),
        "probe: no directory");
