@@ -140,6 +140,21 @@ asan: deps-test ## unit tests and suite with AddressSanitizer and UBSan
 	@$(MAKE) $(PARALLEL) $(ASAN) all unit
 	@$(MAKE) --no-print-directory $(ASAN) suite
 
+# gcc says that its ThreadSanitizer does not know fences: what they order here
+# is read and written by atomics alone.
+TSAN = BUILD=build/tsan SANITIZE='-fsanitize=thread -fno-omit-frame-pointer \
+       $(if $(findstring clang,$(CC)),,-Wno-tsan)'
+$(BUILD)/tsan/%: t/tsan/%.c $(BUILD)/core.a Makefile
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	$(Q)$(COMPILE) -It/unit -MMD -MP -o $@ $< $(BUILD)/core.a $(LIBS) $(APR_LIBS)
+
+tsan: TIME = 30
+tsan: ## pumps, table, wake-ups with many threads under ThreadSanitizer: TIME=30
+	@$(MAKE) $(PARALLEL) $(TSAN) build/tsan/tsan/pump_tsan
+	@TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:history_size=4 \
+	    build/tsan/tsan/pump_tsan $(TIME)
+
 fuzz: ## fuzz each parser for TIME=60 seconds (clang's libFuzzer)
 	@t/deps.sh run fuzz
 	@$(MAKE) $(PARALLEL) $(FUZZ:%=$(BUILD)/fuzz/%)
