@@ -508,6 +508,17 @@ void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
     }
 }
 
+int bl_table_has_child(const bl_table_t *t, apr_uint32_t pid)
+{
+    int i;
+
+    for (i = 0; i < t->slot_count && pid != 0; i++) {
+        if (LOAD(t->slots[i].pid) == pid)
+            return 1;
+    }
+    return 0;
+}
+
 void bl_table_slot_arm(bl_table_t *t, int slot)
 {
     __atomic_store_n(&t->slots[slot].armed, 1, __ATOMIC_SEQ_CST);

@@ -162,6 +162,9 @@ apr_uint32_t bl_table_slot_pid(const bl_table_t *t, int slot);
 /** Child: claim a free slot. @return the slot; -1: none free */
 int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid);
 
+/** Has the process with this pid a slot? So it is a child of httpd. */
+int bl_table_has_child(const bl_table_t *t, apr_uint32_t pid);
+
 /** Child at its end, or parent for a child that died: by pid. */
 void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid);
 

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -221,6 +222,53 @@ static int asked_by(int depth)
         apr_sleep(apr_time_from_msec(5));
     }
     return -1;
+}
+
+/* Of processes without a slot in the table /proc is asked, which takes a
+ * descriptor; of others it is known without one. */
+static void test_no_descriptors(void)
+{
+    bl_table_t *other = host.table;
+    struct rlimit few, was;
+    int fds[64], count = 0, got, before, i, status;
+    pid_t pid;
+
+    bl_table_slot_claim(host.table, 1);
+    pid = fork();
+    if (pid == 0) {
+        /* The runner, for once: its peer is the process above it. */
+        listen_as(1);
+        bl_table_slot_claim(host.table, (apr_uint32_t)getppid());
+        getrlimit(RLIMIT_NOFILE, &was);
+        few = was;
+        few.rlim_cur = 64;
+        setrlimit(RLIMIT_NOFILE, &few);
+        while (count < 64 && (fds[count] = open("/dev/null", O_RDONLY)) >= 0)
+            count++;
+        before = orders;
+        for (i = 0; i < 400 && orders == before; i++) {
+            turn();
+            apr_sleep(apr_time_from_msec(10));
+        }
+        _exit(orders - before + (count == 0 ? 100 : 0));
+    }
+    for (i = 0, got = 0; i < 400 && got <= 0; i++) {
+        int fd = call();
+
+        if (fd >= 0) {
+            struct pollfd p = {fd, POLLIN, 0};
+
+            send(fd, frame, frame_len, MSG_NOSIGNAL);
+            poll(&p, 1, 1000);
+            got = answer_of(fd);
+            close(fd);
+        }
+        apr_sleep(apr_time_from_msec(10));
+    }
+    waitpid(pid, &status, 0);
+    ok(got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1,
+       "who has a slot is heard when there is no descriptor for a look");
+    host.table = other;
 }
 
 static void test_who(void)
@@ -493,6 +541,10 @@ int main(void)
     address.sun_family = AF_UNIX;
     apr_snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
     bl_diag_set(on_diag);
+    if (bl_table_create(&host.table, 4, pool) != APR_SUCCESS) {
+        printf("Bail out! no table\n");
+        return 1;
+    }
     make_order(20);
     srand(20261122);
 
@@ -506,6 +558,7 @@ int main(void)
     test_gone();
     orders = 0;
     test_who();
+    test_no_descriptors();
 
     unlink(address.sun_path);
     rmdir(dir);
