@@ -214,20 +214,18 @@ static int has_all(int dir, const char *const *entries, char *buf)
     return len > 0;
 }
 
-/* The process is held by a handle before it is looked at: if its number is
- * another's by then, the signal reaches nobody.
+/* Its directory is a handle of the process: what is read in there is its own,
+ * and so is the signal that is sent by it. If its number is another's by then
+ * both reach nobody.
  *
  * @return 1: it has them; 0; -1: nobody can tell */
 static int signal_if(const char *pid, const char *const *entries, int sig,
                      char *buf)
 {
-    int handle = (int)syscall(SYS_pidfd_open, (pid_t)strtol(pid, NULL, 10), 0);
     char path[64];
     struct stat info;
     int dir, found;
 
-    if (handle < 0)
-        return is_gone(errno) ? 0 : -1;
     apr_snprintf(path, sizeof(path), "/proc/%s", pid);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fstat(dir, &info) != 0)
@@ -235,10 +233,9 @@ static int signal_if(const char *pid, const char *const *entries, int sig,
     else
         found = info.st_uid == geteuid() ? has_all(dir, entries, buf) : 0;
     if (found > 0 && sig != 0)
-        syscall(SYS_pidfd_send_signal, handle, sig, NULL, 0);
+        syscall(SYS_pidfd_send_signal, dir, sig, NULL, 0);
     if (dir >= 0)
         close(dir);
-    close(handle);
     return found;
 }
 
