@@ -50,6 +50,17 @@ static void put_event(bl_encoder_t *e, const char *name, bl_stamp_t id,
     bl_encoder_event(e, name, id, data, strlen(data));
 }
 
+/* Did the build of this row wait or run when its text was read, before this?
+ * One that has ended says so behind its lines, and not at the beginning. */
+static int was_live(const bl_table_row_t *row)
+{
+    bl_table_row_t now;
+
+    return bl_table_row_read(&now, bl_daemon_table(), row->row) ==
+               APR_SUCCESS &&
+           now.build == row->build && !now.final;
+}
+
 /* The builds that wait or run, as they are now. */
 static void put_live_builds(bl_encoder_t *e, const bl_opening_t *s,
                             request_rec *r)
@@ -67,6 +78,7 @@ static void put_live_builds(bl_encoder_t *e, const bl_opening_t *s,
         if (bl_table_row_read(&row, table, i) == APR_SUCCESS && !row.final &&
             bl_table_row_text(&project, &json, table, i, row.build, scratch) ==
                 APR_SUCCESS &&
+            was_live(&row) &&
             bl_view_says(s->spec.view, project) == BL_VIEW_ALLOWED)
             put_event(e, "build", 0, json);
     }
@@ -108,8 +120,6 @@ static void set_head(request_rec *r, bl_form_e form)
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Accel-Buffering", "no");
     apr_table_setn(r->headers_out, "Vary", "Accept");
-    /* Output is hostile: no browser may take it for something else. */
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     /* Compression would hold lines back until a block is full. */
     apr_table_setn(r->subprocess_env, "no-gzip", "1");
     apr_table_setn(r->subprocess_env, "no-brotli", "1");
