@@ -122,11 +122,11 @@ static void set_head(request_rec *r, const char *svg)
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    "default-src 'none'");
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     /* A page of another site can measure a picture that it shows: what only
-     * this user may see it does not get. */
-    apr_table_setn(r->headers_out, "Cross-Origin-Resource-Policy",
-                   r->user != NULL ? "same-origin" : "cross-origin");
+     * this user may see it does not get, as nothing else (bl_route). */
+    if (r->user == NULL)
+        apr_table_setn(r->err_headers_out, "Cross-Origin-Resource-Policy",
+                       "cross-origin");
 }
 
 static int read_path(const char **path, request_rec *r)

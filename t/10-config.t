@@ -300,7 +300,7 @@ sub with_server
 {
     open my $in, '<', top() . '/conf/buildlog.conf' or die "buildlog.conf: $!\n";
     my @said = grep { !/^\s*#/ } <$in>;
-    is join('', grep { m{/} && !m{^\s*</?(?:Location|LocationMatch|IfModule)\b} } @said), '',
+    is join('', grep { m{/} && !m{^\s*</?(?:Location|LocationMatch|IfModule)\b|^\s*Require expr "-R '} } @said), '',
         'conf/buildlog.conf holds no path but those of its addresses';
     my $include = 'Include "' . top() . "/conf/buildlog.conf\"\n";
     for my $with ('', $load) {

@@ -253,7 +253,8 @@ subtest 'a body where none belongs' => sub {
 # ---- headers and queries -----------------------------------------------------------
 
 subtest 'headers' => sub {
-    my $whole = $s->request('GET', "/api/log/push?build=$id")->{body};
+    my %events = (Accept => 'text/event-stream');
+    my $whole = $s->request('GET', "/api/log/push?build=$id", headers => \%events)->{body};
     my ($last) = $whole =~ /.*^id: (\d+)/ms;
     my %unknown = (
         'very long'       => '9' x 60_000,
@@ -274,14 +275,14 @@ subtest 'headers' => sub {
         'bytes'           => join('', map { chr } 0x80 .. 0xff),
     );
     for my $what (sort keys %unknown) {
-        my $r = $s->request('GET', "/api/log/push?build=$id", headers => { 'Last-Event-ID' => $unknown{$what} });
+        my $r = $s->request('GET', "/api/log/push?build=$id", headers => { %events, 'Last-Event-ID' => $unknown{$what} });
         is $r->{status}, 200, "Last-Event-ID, $what: answered";
         is scalar(() = $r->{body} =~ /^event: gap$/mg), 1, '... with one gap';
         is scalar(() = $r->{body} =~ /^data: \[.*[OE] \d/mg), 200, '... and then all of it';
         unlike $r->{body}, qr/script|\xd9/, '... of itself nothing';
     }
     my $sock = IO::Socket::INET->new('127.0.0.1:' . $s->port) or die "connect: $!\n";
-    print {$sock} "GET /api/log/push?build=$id HTTP/1.1\r\nHost: x\r\nLast-Event-ID: $last\r\nLast-Event-ID: 5\r\n\r\n";
+    print {$sock} "GET /api/log/push?build=$id HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nLast-Event-ID: $last\r\nLast-Event-ID: 5\r\n\r\n";
     local $SIG{ALRM} = sub { die "no answer in time\n" };
     alarm 10;
     my $twice = do { local $/; <$sock> };
