@@ -57,7 +57,7 @@ for my $shared (1, 0) {
     $p->prepare();
     # A name is no secure context: no Web Locks there.
     run_with($s, 'stream-breaks.mjs', seconds => 180,
-        env => { %{ watched() }, SHARED => $shared, HOST => 'build.test' });
+        env => { %{ watched() }, SHARED => $shared, HOST => 'build.internal' });
 }
 $s->stop;
 

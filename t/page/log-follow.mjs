@@ -55,11 +55,13 @@ await run(async ({ page, context }) => {
   }
 
   // Where the scrollbar's thumb is: between two arrows, not smaller than its width.
+  // While it follows it is at the end, also between a line and the next frame.
   const thumb = () => page.$eval('.log-rows', (one) => {
     const { right, top, height } = one.getBoundingClientRect();
     const track = height - 32;
     const size = Math.max(20, track * one.clientHeight / one.scrollHeight);
-    const share = one.scrollTop / (one.scrollHeight - one.clientHeight);
+    const share = document.querySelector('#log').dataset.follow === 'on'
+      ? 1 : one.scrollTop / (one.scrollHeight - one.clientHeight);
     return { x: right - 7, y: top + 16 + (track - size) * share + size / 2, bottom: top + height };
   });
   const still = async () => {

@@ -136,6 +136,16 @@ await run(async ({ page }) => {
     assert.deepEqual(await texts(page), ['a', 'b']);
   });
 
+  await test('all builds: lines that are gone by the time they are drawn are none', async () => {
+    const rows = await page.evaluate(async () => {
+      const { Model } = await import('/js/log/model.mjs');
+      const model = new Model(null, () => Promise.reject(new Error('asked')));
+      for (let i = 0; i < 5000; i += 1) model.take({ text: `${i}`, time: '2026-11-22T10:00:00Z', build: 1 });
+      return (await model.rows(0)).all.length;
+    });
+    assert.equal(rows, 0);
+  });
+
   await test('all builds: each line says of which, and nothing is asked for', async () => {
     await openLog(page, [], { build: null });
     await feed(page, [line('a', { build: 7 }), line('b', { build: 8, partial: true }),

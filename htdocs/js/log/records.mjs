@@ -97,6 +97,8 @@ export class Records {
 
   /** The records of a chunk; rejects if they cannot be fetched. */
   async chunk(k) {
+    // What came and was let go while somebody was on his way to it.
+    if (this.#fetchWindow === null) return [];
     if (k === this.#tail.k) return this.#tail.records;
     if (this.#chunks[k] === undefined) await this.#load(k);
     const { records, pack, at } = this.#chunks[k];
