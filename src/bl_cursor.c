@@ -475,8 +475,8 @@ static apr_status_t find_last(apr_off_t *from, apr_off_t *end, bl_cursor_t *c,
 {
     apr_off_t span = PROBE_BYTES;
     apr_status_t rv;
-    int any = 0;
 
+    *from = *end = 0;
     do {
         rv = bl_cursor_align(c, span < tail ? tail - span : 0, tail);
         while (rv == APR_SUCCESS) {
@@ -487,14 +487,13 @@ static apr_status_t find_last(apr_off_t *from, apr_off_t *end, bl_cursor_t *c,
             if (rv == APR_SUCCESS) {
                 *from = here;
                 *end = c->offset;
-                any = 1;
             }
         }
         if (rv != APR_EOF)
             return rv;
         span *= 4;
-    } while (!any && span / 4 < tail);
-    return any ? APR_SUCCESS : APR_EOF;
+    } while (*end == 0 && span / 4 < tail);
+    return *end > 0 ? APR_SUCCESS : APR_EOF;
 }
 
 apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail)
