@@ -52,6 +52,10 @@ static void add_lines(forms_t *forms, const char *text)
 
 /* ---- base64 --------------------------------------------------------- */
 
+#define COMMON "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define PLAIN COMMON "+/"
+#define FOR_URLS COMMON "-_"
+
 /* Six bits of text that begin at this bit; what is outside of it is 0. */
 static unsigned sextet(const unsigned char *text, apr_size_t len,
                        apr_size_t bit)
@@ -66,10 +70,8 @@ static unsigned sextet(const unsigned char *text, apr_size_t len,
 /* As part of something longer a value may begin at any of the three places of
  * a group. A character that has bits of a neighbour, too, belongs to no form,
  * except at the end, where the encoder fills up with zeros and "=". */
-static void add_base64(forms_t *forms, const char *text, const char *last_two)
+static void add_base64(forms_t *forms, const char *text, const char *alphabet)
 {
-    static const char common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789";
     apr_size_t len = strlen(text), place;
     char *out = apr_palloc(forms->pool, len / 3 * 4 + 12);
 
@@ -77,16 +79,11 @@ static void add_base64(forms_t *forms, const char *text, const char *last_two)
         /* The bits of the first byte of the group that are not ours. */
         apr_size_t bit = place == 0 ? 0 : place == 1 ? 4 : 2, n = 0;
 
-        for (; bit + 6 <= 8 * len; bit += 6) {
-            unsigned value = sextet((const unsigned char *)text, len, bit);
-
-            out[n++] = value < 62 ? common[value] : last_two[value - 62];
-        }
+        for (; bit + 6 <= 8 * len; bit += 6)
+            out[n++] = alphabet[sextet((const unsigned char *)text, len, bit)];
         add(forms, out, n);
         if (bit < 8 * len) {
-            unsigned value = sextet((const unsigned char *)text, len, bit);
-
-            out[n++] = value < 62 ? common[value] : last_two[value - 62];
+            out[n++] = alphabet[sextet((const unsigned char *)text, len, bit)];
             add(forms, out, n);
             out[n++] = '=';
             add(forms, out, n);
@@ -187,8 +184,8 @@ int bl_forms_add(apr_array_header_t *list, const char *value, apr_size_t least,
     add(&forms, text, len);
     if (strpbrk(text, LINE_ENDS) != NULL)
         add_lines(&forms, text);
-    add_base64(&forms, text, "+/");
-    add_base64(&forms, text, "-_");
+    add_base64(&forms, text, PLAIN);
+    add_base64(&forms, text, FOR_URLS);
     add_percent(&forms, text);
     return list->nelts - before;
 }

@@ -276,8 +276,11 @@ static apr_size_t give(bl_masked_t *m, apr_size_t pending)
         m->in_run = 0;
         m->at = stop;
     }
-    m->run_count -= used;
-    memmove(m->runs, m->runs + used, sizeof(run_t) * (apr_size_t)m->run_count);
+    if (used > 0) {
+        m->run_count -= used;
+        memmove(m->runs, m->runs + used,
+                sizeof(run_t) * (apr_size_t)m->run_count);
+    }
     return len;
 }
 

@@ -103,6 +103,7 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
                       ROWS * (sizeof(row_t) + sizeof(text_t));
     apr_shm_t *shm;
     bl_table_t *t;
+    apr_size_t beyond;
     char *base;
     apr_status_t rv;
 
@@ -110,8 +111,9 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
     if (rv != APR_SUCCESS)
         return rv;
     /* APR keeps a few bytes of its own at the beginning. */
-    base = (char *)APR_ALIGN((apr_uintptr_t)apr_shm_baseaddr_get(shm),
-                             CACHE_LINE);
+    base = apr_shm_baseaddr_get(shm);
+    beyond = (apr_uintptr_t)base % CACHE_LINE;
+    base += beyond > 0 ? CACHE_LINE - beyond : 0;
     t = apr_pcalloc(p, sizeof(*t));
     t->head = (head_t *)base;
     t->counts = (bl_counts_t *)(base + sizeof(head_t));

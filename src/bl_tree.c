@@ -83,7 +83,7 @@ pid_t bl_tree_parent(pid_t pid)
     proc_t proc;
 
     apr_snprintf(name, sizeof(name), "%ld", (long)pid);
-    return proc_read(&proc, name) ? proc.parent : 0;
+    return proc_read(&proc, name) > 0 ? proc.parent : 0;
 }
 
 static int by_pid(const void *a, const void *b)

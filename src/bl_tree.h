@@ -27,8 +27,8 @@
 int bl_tree_signal(pid_t root, int sig, int (*skip)(void *baton, pid_t child),
                    void *baton, apr_pool_t *p);
 
-/** @return the parent of a process; 0: there is no such process, or /proc does
- *          not show it to this user (hidepid) */
+/** @return the parent of a process; 0: there is no such process, no descriptor
+ *          for a look, or /proc does not show it to this user (hidepid) */
 pid_t bl_tree_parent(pid_t pid);
 
 /**

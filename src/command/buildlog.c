@@ -125,8 +125,8 @@ static http_answer_t order(const char *dir)
     out = open_memstream(&form, &len);
     if (escaped == NULL || out == NULL)
         abort();
-    fprintf(out, "projectPath=%s", escaped);
-    fclose(out);
+    if (fprintf(out, "projectPath=%s", escaped) < 0 || fclose(out) != 0)
+        abort();
     answer = http_ask("/project/build", form);
     http_free_text(escaped);
     free(form);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* APR */
@@ -497,6 +498,23 @@ static void test_env_zombie(void)
     waitpid(pid, NULL, 0);
 }
 
+/* Who cannot look must not take what stood there from the last look. */
+static void test_parent(void)
+{
+    struct rlimit limit, none;
+    pid_t seen, unseen;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
+    seen = bl_tree_parent(getpid());
+    setrlimit(RLIMIT_NOFILE, &none);
+    unseen = bl_tree_parent(getpid());
+    setrlimit(RLIMIT_NOFILE, &limit);
+    is_u64((uint64_t)seen, (uint64_t)getppid(), "the parent of a process");
+    is_u64((uint64_t)unseen, 0, "nobody, without a descriptor for a look");
+}
+
 int main(void)
 {
     apr_initialize();
@@ -518,6 +536,7 @@ int main(void)
     test_signal();
     test_env();
     test_env_zombie();
+    test_parent();
     apr_terminate();
     return done_testing();
 }
