@@ -1,5 +1,5 @@
 # mod_buildlog: `make help` lists what can be made.
-# Variables: PORT, MPM, TESTS, TIME, DESTDIR, V, CC, CFLAGS, APXS.
+# Variables: PORT, MPM, TESTS, TIME, DESTDIR, PREFIX, V, CC, CFLAGS, APXS.
 
 APXS   ?= apxs
 PORT   ?= 8080
@@ -130,8 +130,8 @@ unit: $(UNIT) $(FAULT) $(FUZZ:%=$(BUILD)/replay/%) ## unit tests, faults, fuzz r
 suite: $(MODULE) $(COMMAND) ## tests against a server: MPM=event|worker|prefork TESTS='t/00-load.t'
 	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) SANITIZE='$(SANITIZE)' t/suite.sh $(MPM) $(TESTS)
 
-root: $(MODULE) ## tests of a server that root starts; only root can run them
-	@MODULE=$(MODULE) APXS=$(APXS) prove t/root
+root: $(MODULE) $(COMMAND) ## tests of a server that root starts; only root can run them
+	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) prove t/root
 
 ASAN = BUILD=build/asan MODULE=build/asan/mod_buildlog.so \
        SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer \
@@ -181,22 +181,14 @@ screenshots: deps-test $(MODULE) ## pictures of the page for README.md: t/pictur
 bench-page: deps-test $(MODULE) ## measure the page in Chromium: ONLY='finished burst million'
 	@MODULE=$(MODULE) APXS=$(APXS) ONLY='$(ONLY)' exec t/bench/page.sh
 
-# Where Debian keeps what a2enmod enables; elsewhere extra/, to be Included.
-SHARE = $(DESTDIR)/usr/share/mod_buildlog
+PREFIX ?= /usr
+PLACES = MODULE='$(MODULE)' COMMAND='$(COMMAND)' APXS='$(APXS)' \
+         PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
 install: $(MODULE) $(COMMAND) ## module, command, configuration and page to httpd's places (DESTDIR=)
-	@[ -f htdocs/vendor/ansi_up.mjs ] || { \
-	    echo 'install: the page needs ansi_up: make deps brings it' >&2; exit 1; }
-	@set -eu; lib=$$($(APXS) -q LIBEXECDIR); etc=$$($(APXS) -q SYSCONFDIR); \
-	if [ -d "$$etc/mods-available" ]; then conf=$$etc/mods-available; \
-	else conf=$$etc/extra; fi; set -x; \
-	install -d "$(DESTDIR)$$lib" "$(DESTDIR)$$conf" $(SHARE); \
-	install -m 644 $(MODULE) "$(DESTDIR)$$lib/mod_buildlog.so"; \
-	install -D -m 755 $(COMMAND) "$(DESTDIR)/usr/bin/buildlog"; \
-	echo "LoadModule buildlog_module $$lib/mod_buildlog.so" \
-	    >"$(DESTDIR)$$conf/buildlog.load"; \
-	install -m 644 conf/buildlog.conf "$(DESTDIR)$$conf"; \
-	install -m 644 conf/buildlog-full.conf $(SHARE); \
-	cp -R htdocs $(SHARE)
+	@$(PLACES) conf/install.sh install
+
+uninstall: ## remove what make install has installed; logs stay (DESTDIR=)
+	@$(PLACES) conf/install.sh uninstall
 
 clean: ## remove what was built (not what make deps installed)
 	rm -rf build .libs
@@ -205,5 +197,5 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: all deps deps-test run test lint unit suite root asan fuzz bench \
-        bench-store bench-page screenshots install clean help
+        bench-store bench-page screenshots install uninstall clean help
 .DELETE_ON_ERROR:

@@ -123,6 +123,20 @@ if [ -n "$page" ] && ! command -v promtool >/dev/null && [ "$(id -u)" = 0 ] &&
     rm -rf "$work"
 fi
 
+# Debian's own configuration and a2enmod are in apache2, which would start a
+# server on port 80: of that, too, only the files are taken. t/root/install.t
+# works on a copy of them.
+if [ -n "$page" ] && [ ! -e /etc/apache2/apache2.conf ] && [ ! -e build/debian/etc ] &&
+    command -v apt-get >/dev/null; then
+    echo "deps: Debian's configuration of httpd"
+    work=$(mktemp -d)
+    mkdir -p build
+    (cd "$work" && apt-get download apache2 && dpkg-deb -x apache2_*.deb debian) >"$work/log" 2>&1 </dev/null &&
+        mv "$work/debian" build/ ||
+        { tail -n 1 "$work/log" >&2; echo 'deps: no such configuration: t/root/install.t is skipped' >&2; }
+    rm -rf "$work"
+fi
+
 # What the page uses of others: one file of ansi_up, beside the package.json
 # that pins its version. The page is served and installed as it lies there, so
 # that nothing else may: yarn works elsewhere.

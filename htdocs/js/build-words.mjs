@@ -17,7 +17,7 @@ export const nameOf = (record) => t('build.name', { id: record.id, title: titleO
 export const wordOf = (state) => t(`state.${state}`);
 
 /** The icon of a state; beside it stands its word, or something that says it. */
-export const iconOf = (state) => `/icons/${/^[a-z-]+$/.test(state) ? state : 'lost'}.svg`;
+export const iconOf = (state) => `icons/${/^[a-z-]+$/.test(state) ? state : 'lost'}.svg`;
 
 /** How it ended: "with exit code 3 in step build after 12 s". */
 export function ending(record) {
