@@ -46,7 +46,10 @@
 
 /* Raised when retained_t or what it points to changes its layout: a module of
  * another version finds that it cannot go on with this one's. */
-#define RETAINED_VERSION 3
+#define RETAINED_VERSION 4
+
+/* Since then head_t stands first, and is the same in each version. */
+#define HEAD_SINCE 4
 
 /* A runner that lives so long has begun well: no back-off when it dies. */
 #define GOOD_LIFE apr_time_from_sec(10)
@@ -56,8 +59,17 @@
 /* On stop the parent waits for the runner: a build's grace and some more. */
 #define STOP_WAIT apr_time_from_sec(30)
 
+/* What it takes to end the runner, which any version may have to: the module
+ * may be replaced by another one while the runner lives (D4). */
 typedef struct {
     int version;
+    int lifeline[2]; /* [1] only in the parent */
+    pid_t parent;
+    apr_proc_t runner; /* pid 0: none */
+} head_t;
+
+typedef struct {
+    head_t head;
     bl_table_t *table;
     bl_wake_t *wake;
     bl_statedir_t dir;
@@ -65,9 +77,6 @@ typedef struct {
     const char *db_params;
     bl_cgroup_t cgroup; /* path NULL: builds have no groups */
     bl_seal_key_t seal; /* for secrets of builds that wait, in memory only */
-    int lifeline[2];    /* [1] only in the parent */
-    pid_t parent;
-    apr_proc_t runner; /* pid 0: none */
     apr_time_t begun;
     apr_interval_time_t backoff;
     apr_time_t again_at; /* 0: nothing is due */
@@ -75,6 +84,8 @@ typedef struct {
 
 /* This generation's view of it; NULL: the module could not begin. */
 static retained_t *retained;
+/* The same, or that of another version; NULL: there is no runner of ours. */
+static head_t *head;
 static apr_pool_t *config_pool;
 
 bl_table_t *bl_daemon_table(void)
@@ -170,8 +181,8 @@ static int begin_all(retained_t *keep, server_rec *s)
     apr_status_t rv;
     int result;
 
-    keep->version = RETAINED_VERSION;
-    keep->parent = getpid();
+    keep->head.version = RETAINED_VERSION;
+    keep->head.parent = getpid();
     result = bl_statedir_open(&keep->dir, bl_config_state_dir(config_pool), s,
                               p, config_pool);
     if (result != OK)
@@ -190,7 +201,7 @@ static int begin_all(retained_t *keep, server_rec *s)
     rv = bl_seal_key_make(&keep->seal);
     if (rv != APR_SUCCESS)
         return bl_statedir_fail(s, rv, "no random bytes");
-    if (pipe2(keep->lifeline, O_CLOEXEC) != 0)
+    if (pipe2(keep->head.lifeline, O_CLOEXEC) != 0)
         return bl_statedir_fail(s, errno, "no pipe for the runner");
     return OK;
 }
@@ -241,7 +252,7 @@ static void keep_ours(apr_pool_t *p)
     apr_os_file_t log;
 
     APR_ARRAY_PUSH(fds, int) = STDERR_FILENO;
-    APR_ARRAY_PUSH(fds, int) = retained->lifeline[0];
+    APR_ARRAY_PUSH(fds, int) = retained->head.lifeline[0];
     APR_ARRAY_PUSH(fds, int) = retained->dir.listen_fd;
     APR_ARRAY_PUSH(fds, int) = retained->dir.lock_fd;
     bl_wake_keep_writers(retained->wake, fds);
@@ -283,7 +294,7 @@ static void runner_main(server_rec *s)
     apr_pool_t *p;
 
     apr_pool_create(&p, NULL);
-    close(retained->lifeline[1]);
+    close(retained->head.lifeline[1]);
     ap_close_listeners();
     keep_ours(p);
     setsid();
@@ -298,14 +309,14 @@ static void runner_main(server_rec *s)
         _exit(1);
     }
     be_opaque(); /* a change of user has said otherwise */
-    if (bl_statedir_wait(&retained->dir, retained->lifeline[0], s) != OK)
+    if (bl_statedir_wait(&retained->dir, retained->head.lifeline[0], s) != OK)
         _exit(0);
     setup.state_dir = retained->dir.path;
     setup.table = retained->table;
     setup.wake = retained->wake;
     setup.listen_fd = retained->dir.listen_fd;
-    setup.lifeline_fd = retained->lifeline[0];
-    setup.parent = retained->parent;
+    setup.lifeline_fd = retained->head.lifeline[0];
+    setup.parent = retained->head.parent;
     setup.user = geteuid();
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
@@ -334,7 +345,7 @@ static void begin_runner(server_rec *s)
     }
     if (pid == 0)
         runner_main(s);
-    retained->runner.pid = pid;
+    retained->head.runner.pid = pid;
     watch_runner(s);
 }
 
@@ -346,7 +357,7 @@ static void runner_died(server_rec *s, int status)
     int state = 0;
 
     bl_table_set_runner(retained->table, 0);
-    retained->runner.pid = 0;
+    retained->head.runner.pid = 0;
     ap_mpm_query(AP_MPMQ_MPM_STATE, &state);
     if (state == AP_MPMQ_STOPPING)
         return;
@@ -389,8 +400,8 @@ static void runner_event(int reason, void *data, apr_wait_t status)
 
 static void watch_runner(server_rec *s)
 {
-    apr_proc_other_child_register(&retained->runner, runner_event,
-                                  &retained->runner, NULL, config_pool);
+    apr_proc_other_child_register(&retained->head.runner, runner_event,
+                                  &retained->head.runner, NULL, config_pool);
 }
 
 static int look_after_runner(apr_pool_t *p, server_rec *s)
@@ -407,8 +418,8 @@ static int runner_lives(void)
 {
     int status;
 
-    return retained->runner.pid > 0 &&
-           waitpid(retained->runner.pid, &status, WNOHANG) == 0;
+    return retained->head.runner.pid > 0 &&
+           waitpid(retained->head.runner.pid, &status, WNOHANG) == 0;
 }
 
 /* ---- hooks ---------------------------------------------------------- */
@@ -419,15 +430,16 @@ static apr_status_t end_of_config(void *dummy)
     apr_time_t deadline = bl_tick_now() + STOP_WAIT;
     int status;
 
-    if (retained == NULL || getpid() != retained->parent ||
+    if (head == NULL || getpid() != head->parent ||
         ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_EXITING)
         return APR_SUCCESS;
-    close(retained->lifeline[1]);
-    while (retained->runner.pid > 0 &&
-           waitpid(retained->runner.pid, &status, WNOHANG) == 0 &&
+    close(head->lifeline[1]);
+    while (head->runner.pid > 0 &&
+           waitpid(head->runner.pid, &status, WNOHANG) == 0 &&
            bl_tick_now() < deadline)
         apr_sleep(apr_time_from_msec(10));
-    unlink(retained->dir.socket_path);
+    if (retained != NULL)
+        unlink(retained->dir.socket_path);
     return APR_SUCCESS;
 }
 
@@ -438,7 +450,7 @@ static int is_same(const char *a, const char *b)
 
 static int go_on(retained_t *keep, server_rec *s)
 {
-    if (keep->version != RETAINED_VERSION ||
+    if (keep->head.version != RETAINED_VERSION ||
         !bl_table_is_current(keep->table)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "BL0107 the module was replaced by another version: "
@@ -474,23 +486,25 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     retained_t *keep = ap_retained_data_get(RETAINED_KEY);
-    int result;
+    int is_new = keep == NULL, result;
 
     /* httpd reads its configuration twice at start; only the second counts. */
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
         return OK;
     config_pool = p;
     bl_diag_set(diag_to_log);
-    if (keep == NULL) {
+    if (is_new) {
         keep = ap_retained_data_create(RETAINED_KEY, sizeof(*keep));
         result = begin_all(keep, s);
         if (result != OK)
             return result;
     }
-    else if (go_on(keep, s) != OK)
+    if (keep->head.version >= HEAD_SINCE)
+        head = &keep->head;
+    apr_pool_cleanup_register(p, NULL, end_of_config, apr_pool_cleanup_null);
+    if (!is_new && go_on(keep, s) != OK)
         return OK;
     retained = keep;
-    apr_pool_cleanup_register(p, NULL, end_of_config, apr_pool_cleanup_null);
     if (runner_lives()) {
         watch_runner(s);
         bl_ask_set_limits(keep->dir.socket_path, &bl_config_server()->limits,
@@ -507,10 +521,12 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
 static void child_init(apr_pool_t *p, server_rec *s)
 {
     /* With -X the parent is its own child. */
-    if (retained == NULL || getpid() == retained->parent)
+    if (head == NULL || getpid() == head->parent)
         return;
-    close(retained->lifeline[0]);
-    close(retained->lifeline[1]);
+    close(head->lifeline[0]);
+    close(head->lifeline[1]);
+    if (retained == NULL)
+        return;
     close(retained->dir.listen_fd);
     close(retained->dir.lock_fd);
 }

@@ -12,6 +12,8 @@
  * D2  a runner that died is begun again, with back-off when it dies at once
  * D3  when the parent goes, in whatever way, the lifeline closes and the
  *     runner ends its builds; on an orderly stop the parent waits for that
+ * D4  so it is, and the parent waits for it, when the module was replaced by
+ *     one of another version, which can do nothing else with it
  */
 #ifndef BL_DAEMON_H
 #define BL_DAEMON_H
