@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// place.mjs - the page at a path of a site, as `make install` puts it there
+// place.mjs - the page, and its manual, at a path of a site, as `make install`
+// puts them there
 //
 //   BASE_URL   the server: the page is at /buildlog/
 //   PROJECT    path of a project that prints a line and succeeds
@@ -25,5 +26,17 @@ await run(async ({ page, ok, is, until }) => {
     .maskImage.replace(/^url\("|"\)$/g, ''))).status), 200, 'those of the style are, too');
   await page.click('.top h1 a');
   await page.waitForURL(/\/buildlog\/#$/);
+  // The manual lies beside it; the page's style must not be needed, and no page
+  // wider than a phone.
+  await page.setViewportSize({ width: 320, height: 640 });
+  await page.goto(new URL('/buildlog/manual/', base).href);
+  const names = [...new Set(await page.$$eval('a[href$=".html"]', (all) => all.map((one) => one.getAttribute('href'))))];
+  ok(names.length > 25, `the manual has ${names.length} pages`);
+  const wide = [];
+  for (const name of names) {
+    await page.goto(new URL(`/buildlog/manual/${name}`, base).href);
+    if (await page.evaluate(() => document.documentElement.scrollWidth) !== 320) wide.push(name);
+  }
+  is(wide.join(' '), '', 'none is wider than a phone');
   is(asked.filter(([status]) => status >= 400).map(([, path]) => path).join(' '), '', 'nothing was asked for in vain');
 });

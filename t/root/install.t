@@ -213,6 +213,8 @@ wait_for($id, 'succeeded');
 pass 'a build runs';
 is +(stat "$dir/state/logs/$id.log")[4], (getpwnam 'www-data')[2], '... as Debian\'s user';
 
+is $http->get("$url/buildlog/manual/")->{status}, 200, 'the manual is there';
+
 # ---- reload, as logrotate does it every day -----------------------------------------
 
 $id = build("echo begun; while [ ! -e go ]; do sleep 0.1; done; echo done\n");
