@@ -181,6 +181,9 @@ screenshots: deps-test $(MODULE) ## pictures of the page for README.md: t/pictur
 bench-page: deps-test $(MODULE) ## measure the page in Chromium: ONLY='finished burst million'
 	@MODULE=$(MODULE) APXS=$(APXS) ONLY='$(ONLY)' exec t/bench/page.sh
 
+bench-proxy: deps-test $(MODULE) $(COMMAND) ## measure streams behind nginx, HAProxy and httpd: LINES=300
+	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) LINES='$(LINES)' exec t/bench/proxy.sh
+
 PREFIX ?= /usr
 PLACES = MODULE='$(MODULE)' COMMAND='$(COMMAND)' APXS='$(APXS)' \
          PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)'
@@ -197,5 +200,5 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: all deps deps-test run test lint unit suite root asan fuzz bench \
-        bench-store bench-page screenshots install uninstall clean help
+        bench-store bench-page bench-proxy screenshots install uninstall clean help
 .DELETE_ON_ERROR:

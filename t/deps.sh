@@ -23,7 +23,8 @@ perl                    prove
 nodejs                  node
 yarnpkg                 yarn yarnpkg
 '
-# postgresql: its programs only; t/pg.sh has a server of its own.
+# postgresql, nginx, haproxy: their programs only; tests begin servers of their
+# own (t/pg.sh, t/82-proxy.t).
 # libapache2-mod-perl2 is where Debian keeps Apache::Test; mod_perl itself is
 # not loaded. chromium and what package.json of t/page names (below) are for the
 # tests of the page.
@@ -41,6 +42,8 @@ chromium                chromium
 fonts-wqy-microhei      /usr/share/fonts/*/*/*[Cc][Jj][Kk]* /usr/share/fonts/truetype/wqy/*
 postgresql              /usr/lib/postgresql/*/bin/initdb
 libaprutil1-dbd-pgsql   /usr/lib/*/apr-util-1/apr_dbd_pgsql.so
+nginx                   nginx
+haproxy                 haproxy
 '
 list_fuzz='
 clang                   clang
@@ -106,8 +109,24 @@ if [ -n "$missing" ]; then
         "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; rm -f "$log"; exit 1; }
     }
     quietly $sudo apt-get update
+    # Debian begins what it installs: nginx would take port 80, now and at boot.
+    services=
+    case "$missing " in *" nginx "*) services="$services nginx" ;; esac
+    case "$missing " in *" haproxy "*) services="$services haproxy" ;; esac
+    policy=
+    if [ -n "$services" ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        trap '$sudo rm -f $policy "$log"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+        $sudo chmod 755 $policy
+    fi
     quietly $sudo env DEBIAN_FRONTEND=noninteractive \
         apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
+    if [ -n "$services" ] && command -v systemctl >/dev/null; then
+        $sudo systemctl disable -q $services >/dev/null 2>&1 || true
+    fi
+    [ -z "$policy" ] || $sudo rm -f $policy
+    trap - EXIT
     rm -f "$log"
 fi
 

@@ -80,7 +80,7 @@ httpd=$($apxs -q SBINDIR)/$($apxs -q progname)
 mkdir "$stage/.libs" "$stage/home" "$stage/tmp"
 cp "$module" "$stage/.libs/mod_buildlog.so"
 cp "${COMMAND:-build/buildlog}" "$stage/buildlog"
-cp -R conf htdocs t "$stage/"
+cp -R README.md conf htdocs t "$stage/"
 rm -rf "$stage/t/unit" "$stage/t/fuzz" "$stage/t/lint"
 # There is no HTTP/2 under prefork; mod_http2 says so each time it starts.
 without=
@@ -150,7 +150,7 @@ rc=0
 (cd "$stage" && { [ -n "$no_cgroup" ] || echo 0 >"$cgroup/tests/cgroup.procs"; } && exec $as env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" LANG=C.UTF-8 \
     PERL5LIB="$stage/t/lib" APACHE_TEST_ULIMIT_SET=1 SMALL_DISK="$disk" NO_SMALL_DISK="$no_disk" \
     TEST_CGROUP="$cgroup" NO_TEST_CGROUP="$no_cgroup" \
-    ${SHOTS:+"SHOTS=$SHOTS"} ${LOOK:+"LOOK=$LOOK"} ${ONLY:+"ONLY=$ONLY"} ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} \
+    ${SHOTS:+"SHOTS=$SHOTS"} ${LOOK:+"LOOK=$LOOK"} ${ONLY:+"ONLY=$ONLY"} ${CROWD:+"CROWD=$CROWD"} ${CANCELS:+"CANCELS=$CANCELS"} ${KILLS:+"KILLS=$KILLS"} ${STORM:+"STORM=$STORM"} ${LINES:+"LINES=$LINES"} \
     perl t/TEST.PL -trace=error -httpd "$httpd" -httpd_conf "$stage/base.conf" \
     -src_dir "$modules" -documentroot "$stage/htdocs" -servername 127.0.0.1 \
     -port "$port" "$@") || rc=$?
