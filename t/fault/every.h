@@ -70,7 +70,8 @@ static inline void some(const seam_t *seam, int each, int then,
             break;
         hit++;
     }
-    ok(failed == 0 && hit > 0 && n < EVERY_MOST,
+    /* Who looks again and again makes more calls, the slower all is. */
+    ok(failed == 0 && hit > 0 && (n < EVERY_MOST || then > 1),
        "%s%s%s: %s%s, %d of %s%d calls in their turn", seam->process,
        seam->process[0] != '\0' ? ", " : "", seam->call,
        seam->error != 0 ? strerror(seam->error) : "half of it",

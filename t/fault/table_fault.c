@@ -260,7 +260,9 @@ static unsigned make_all(void)
     before = descriptors();
     fault_go_on();
     for (tries = 0; tries < 3; tries++) {
-        apr_pool_create(&p, NULL);
+        /* APR has no more memory for pools, either. */
+        if (apr_pool_create(&p, NULL) != APR_SUCCESS)
+            continue;
         if (bl_table_create(&t, SLOTS, p) == APR_SUCCESS &&
             bl_wake_create(&wake, SLOTS, p) == APR_SUCCESS)
             break;
