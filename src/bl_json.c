@@ -356,6 +356,23 @@ bl_json_t *bl_json_element(const bl_json_t *object, const char *key,
     return found == NULL ? NULL : handle_make(json_incref(found), p);
 }
 
+int bl_json_is_true(const bl_json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object->json, key));
+}
+
+apr_size_t bl_json_count(const bl_json_t *object, const char *key)
+{
+    return json_array_size(json_object_get(object->json, key));
+}
+
+const char *bl_json_string_at(const bl_json_t *object, const char *key,
+                              apr_size_t i)
+{
+    return json_string_value(
+        json_array_get(json_object_get(object->json, key), i));
+}
+
 /* ---- in a stream ---------------------------------------------------- */
 
 /* What follows the backslash; 'u' stands for u00XX, 0 for no escape. */

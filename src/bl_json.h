@@ -64,6 +64,14 @@ int bl_json_has(const bl_json_t *object, const char *key);
 bl_json_t *bl_json_element(const bl_json_t *object, const char *key,
                            apr_size_t i, apr_pool_t *p);
 
+/** Is it there, and true? */
+int bl_json_is_true(const bl_json_t *object, const char *key);
+/** Elements of the array under key; 0: no such key, or no array. */
+apr_size_t bl_json_count(const bl_json_t *object, const char *key);
+/** Element i of the array under key as a string; NULL: none such. */
+const char *bl_json_string_at(const bl_json_t *object, const char *key,
+                              apr_size_t i);
+
 /* ---- in a stream ---------------------------------------------------- */
 
 /* Most bytes that one byte of text may become. */

@@ -157,7 +157,8 @@ static void test_reading(void)
     bl_json_t *object =
         parse(" {\"s\":\"x\",\"e\":\"\",\"i\":-5,\"r\":1.5,\"n\":null,"
               "\"t\":\"2026-11-22T10:00:00.123456Z\",\"b\":false,"
-              "\"a\":[{\"k\":1},{\"k\":2},3]}\n\t ");
+              "\"a\":[{\"k\":1},{\"k\":2},3],\"y\":true,"
+              "\"l\":[\"x\",7]}\n\t ");
     bl_json_t *number;
 
     is_str(bl_json_string(object, "s"), "x", "a string");
@@ -185,6 +186,18 @@ static void test_reading(void)
            bl_json_element(object, "none", 0, pool) == NULL,
        "no element");
 
+    ok(bl_json_is_true(object, "y") && !bl_json_is_true(object, "b"), "true");
+    is_str(bl_json_string_at(object, "l", 0), "x", "a string of an array");
+    ok(bl_json_string_at(object, "l", 1) == NULL &&
+           bl_json_string_at(object, "l", 2) == NULL &&
+           bl_json_string_at(object, "s", 0) == NULL,
+       "none such");
+    ok(bl_json_count(object, "a") == 3 && bl_json_count(object, "s") == 0 &&
+           bl_json_count(object, "none") == 0,
+       "how many elements");
+    ok(!bl_json_is_true(object, "s") && !bl_json_is_true(object, "n") &&
+           !bl_json_is_true(object, "none"),
+       "not true");
     number = bl_json_element(object, "a", 2, pool);
     ok(bl_json_string(number, "k") == NULL &&
            bl_json_int(number, "k", 9) == 9 && !bl_json_has(number, "k") &&
