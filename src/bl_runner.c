@@ -25,6 +25,7 @@
 /* layer 1 */
 #include "bl_log.h"
 #include "bl_replace.h"
+#include "bl_seen.h"
 #include "bl_spool.h"
 #include "bl_tick.h"
 /* this side of layer 2 */
@@ -64,6 +65,8 @@ typedef struct {
     bl_host_t host;
     bl_limits_t limits;
     bl_intake_t *intake;
+    bl_seen_t *seen; /* deliveries of hooks */
+    int unseen;      /* they cannot be stored: it was said */
     bl_watch_t lifeline;
     apr_array_header_t *jobs; /* bl_job_t *, in the order they came */
     bl_recovered_t recovered;
@@ -293,6 +296,45 @@ static apr_status_t create_job(runner_t *r, bl_job_t **job,
     return APR_SUCCESS;
 }
 
+/* @return the build that this delivery of a hook has begun; 0: none, or it is
+ * no delivery */
+static apr_uint64_t begun_by(const runner_t *r, const bl_order_t *order)
+{
+    apr_uint64_t build = 0;
+    int i;
+
+    for (i = 0; i < BL_WIRE_MARKS && build == 0; i++) {
+        if (order->marks[i] != NULL)
+            build = bl_seen_find(r->seen, order->marks[i]);
+    }
+    return build;
+}
+
+static void say_unseen(runner_t *r, apr_status_t rv)
+{
+    if (!r->unseen)
+        bl_diag(BL_DIAG_WARNING, rv,
+                "BL0247 the file deliveries in %s cannot be used: what hooks "
+                "were told is known only until the runner ends",
+                r->setup->state_dir);
+    r->unseen = 1;
+}
+
+static void note_delivery(runner_t *r, const bl_order_t *order,
+                          apr_uint64_t build)
+{
+    int i;
+
+    for (i = 0; i < BL_WIRE_MARKS; i++) {
+        apr_status_t rv = APR_SUCCESS;
+
+        if (order->marks[i] != NULL)
+            rv = bl_seen_add(r->seen, order->marks[i], build);
+        if (rv != APR_SUCCESS)
+            say_unseen(r, rv);
+    }
+}
+
 static void note_grace(runner_t *r, const bl_order_t *order)
 {
     if (order->kill_grace > r->longest_grace)
@@ -305,10 +347,21 @@ static void take_order(void *baton, const bl_order_t *order,
     runner_t *r = baton;
     bl_accepted_t accepted;
     bl_job_t *job = NULL;
+    apr_uint64_t again;
     apr_status_t rv;
 
     if (r->stop_deadline != 0) {
         refuse(reply, len, BL_REFUSED_STOPPING, "The server is stopping.", p);
+        return;
+    }
+    again = begun_by(r, order);
+    if (again != 0) {
+        refuse(reply, len, BL_REFUSED_AGAIN,
+               apr_psprintf(p,
+                            "this delivery has begun build %" APR_UINT64_T_FMT
+                            " already",
+                            again),
+               p);
         return;
     }
     /* So that what is counted as waiting really waits. */
@@ -330,6 +383,7 @@ static void take_order(void *baton, const bl_order_t *order,
         /* Before it is accepted: should this runner be killed now the next one
          * has it. */
         bl_job_store(job);
+        note_delivery(r, order, bl_job_build(job)->id);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
         bl_wire_accepted_write(reply, len, &accepted, p);
@@ -661,6 +715,12 @@ static apr_status_t begin(runner_t *r)
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0214 cannot make %s",
                 r->host.spool_dir);
+    rv = bl_seen_open(
+        &r->seen,
+        apr_pstrcat(r->pool, r->setup->state_dir, "/deliveries", NULL),
+        r->pool);
+    if (rv != APR_SUCCESS)
+        say_unseen(r, rv);
     r->retention = bl_retention_create(&r->host, &removing, r->pool);
     r->recovered.ended = build_ended;
     r->recovered.baton = r;

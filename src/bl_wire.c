@@ -62,6 +62,8 @@ enum {
     KEY_MAX_LOG,
     KEY_MASK_COUNT,
     KEY_MASK,
+    KEY_MARK, /* + its index */
+    KEY_MARK_LAST = KEY_MARK + BL_WIRE_MARKS - 1,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -377,6 +379,20 @@ static void code_masks(codec_t *c, bl_order_t *order)
     }
 }
 
+/* Only an order that comes from a hook has any. */
+static void code_marks(codec_t *c, bl_order_t *order)
+{
+    int i;
+
+    for (i = 0; i < BL_WIRE_MARKS; i++) {
+        code_optional(c, KEY_MARK + i, &order->marks[i]);
+        require(c, c->broken || order->marks[i] == NULL ||
+                       (strlen(order->marks[i]) == BL_WIRE_MARK_LEN &&
+                        strspn(order->marks[i], "0123456789abcdef") ==
+                            BL_WIRE_MARK_LEN));
+    }
+}
+
 static void code_rlimit(codec_t *c, int which, bl_wire_rlimit_t *limit)
 {
     limit->set = is_there(c, KEY_RLIMIT_SOFT + which, limit->set);
@@ -398,6 +414,7 @@ static void code_order(codec_t *c, void *message)
     code_steps(c, order);
     code_env(c, order);
     code_masks(c, order);
+    code_marks(c, order);
     code_time(c, KEY_TIMEOUT, &order->timeout, 1);
     code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
     code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
@@ -515,7 +532,7 @@ static void code_refused(codec_t *c, void *message)
     bl_refusal_t *refusal = message;
     apr_uint32_t why = (apr_uint32_t)refusal->why;
 
-    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_OVER);
+    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_AGAIN);
     refusal->why = (bl_refused_e)why;
     code_text(c, KEY_TEXT, &refusal->text);
 }

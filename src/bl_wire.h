@@ -37,6 +37,10 @@
 
 #define BL_WIRE_ENV_MAX 1024 /* variables */
 
+/* Of the delivery of a hook: how many, and hexadecimal digits of each. */
+#define BL_WIRE_MARKS 2
+#define BL_WIRE_MARK_LEN 32
+
 /* Of a log's limit, in bytes. With less of it hardly one read of a pipe would
  * stay; the most keeps sums of sizes far from their ends. */
 #define BL_WIRE_LOG_LEAST (APR_UINT64_C(64) << 10)
@@ -87,6 +91,8 @@ typedef struct {
     apr_interval_time_t kill_grace;   /* TERM to KILL; >= 0 */
     apr_int64_t max_log; /* bytes; BL_WIRE_LOG_LEAST .. BL_WIRE_LOG_MOST */
     bl_wire_rlimit_t rlimits[BL_WIRE_RLIMIT_COUNT];
+    /* Of a hook's delivery, that it begins no second build; NULL: none. */
+    const char *marks[BL_WIRE_MARKS];
     /* The last line by final state; index bl_build_state_e; NULL: default. */
     const char *messages[7];
 } bl_order_t;
@@ -110,7 +116,8 @@ typedef enum {
     BL_REFUSED_STOPPING, /* the server is going down */
     BL_REFUSED_STORE,    /* the log cannot be created */
     BL_REFUSED_ORDER,    /* the message was not understood */
-    BL_REFUSED_OVER      /* cancel: no such build waits or runs */
+    BL_REFUSED_OVER,     /* cancel: no such build waits or runs */
+    BL_REFUSED_AGAIN     /* the delivery has begun a build already */
 } bl_refused_e;
 
 typedef struct {

@@ -136,6 +136,8 @@ static bl_order_t order_make(void)
     order.env = env;
     order.mask_count = 2;
     order.masks = masks;
+    order.marks[0] = "0123456789abcdef0123456789abcdef";
+    order.marks[1] = "fedcba9876543210fedcba9876543210";
     order.timeout = apr_time_from_sec(3600);
     order.idle_timeout = apr_time_from_sec(600);
     order.kill_grace = apr_time_from_sec(5);
@@ -297,6 +299,9 @@ static void test_order(void)
     ok(back->mask_count == 2 && same_text(back->masks[0], "EMPTY") &&
            same_text(back->masks[1], "B"),
        "order: names of secrets");
+    ok(same_text(back->marks[0], order.marks[0]) &&
+           same_text(back->marks[1], order.marks[1]),
+       "order: marks of a delivery");
     ok(bl_wire_is_secret(back, "EMPTY=") && bl_wire_is_secret(back, "B=1") &&
            !bl_wire_is_secret(back, "A==\n") &&
            !bl_wire_is_secret(back, "BB=1") &&
@@ -598,8 +603,9 @@ static void test_field_order(void)
             }
         }
         is_u64(twice, 0, "message %u: no field may come twice", i);
-        /* An order does without the user and each of two messages. */
-        is_u64(missing, i == 0 ? 3 : 0, "message %u: no field may miss", i);
+        /* An order does without the user, each of two marks and each of two
+         * messages. */
+        is_u64(missing, i == 0 ? 5 : 0, "message %u: no field may miss", i);
         /* Two variables next to each other, twice, and two names. */
         is_u64(swapped, i == 0 ? 3 : 0, "message %u: the order is fixed", i);
     }
@@ -782,8 +788,8 @@ static void test_answer_values(void)
     bl_cancel_t cancel = {0, "alice"};
 
     ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: no reason");
-    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_OVER + 1);
-    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 6");
+    other = with_number(&frame, BL_REFUSED_STORE, BL_REFUSED_AGAIN + 1);
+    ok(take(other.bytes, other.len) == APR_EGENERAL, "refused: reason 7");
     frame = accepted_frame();
     other = with_number(&frame, 42, 0);
     ok(take(other.bytes, other.len) == APR_EGENERAL, "accepted: build 0");
@@ -850,6 +856,11 @@ static void test_order_write(void)
     REFUSED(order.masks = bad_masks, "a secret that is NULL");
     REFUSED((bad_masks[1] = "", order.masks = bad_masks), "an empty one");
     REFUSED((bad_masks[1] = "A=1", order.masks = bad_masks), "one with =");
+    REFUSED(order.marks[0] = "", "an empty mark");
+    REFUSED(order.marks[1] = "0123456789abcdef0123456789abcdeF",
+            "a mark that is none");
+    REFUSED(order.marks[1] = "0123456789abcdef0123456789abcdef0",
+            "a mark that is longer");
     REFUSED(order.timeout = 0, "no time");
     REFUSED(order.timeout = -1, "negative time");
     REFUSED(order.idle_timeout = 0, "no idle time");
