@@ -90,6 +90,8 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_NUMBER(ping);
     MERGE_NUMBER(retry);
     MERGE_NUMBER(flush);
+    /* Hooks are those of their own section (bl_peer_hook). */
+    conf->hooks = add->hooks;
     /* Lists are taken whole: a directory that says its steps says all. */
     MERGE_POINTER(steps);
     MERGE_POINTER(title);

@@ -51,10 +51,11 @@ typedef struct {
     apr_interval_time_t timeout;
     apr_interval_time_t idle_timeout;
     apr_interval_time_t kill_grace;
-    apr_int64_t max_log;                        /* bytes */
-    apr_hash_t *set_env;                        /* by name; NULL: none */
-    apr_array_header_t *pass_env;               /* const char *; NULL: none */
-    apr_array_header_t *masks;                  /* const char *; NULL: none */
+    apr_int64_t max_log;          /* bytes */
+    apr_hash_t *set_env;          /* by name; NULL: none */
+    apr_array_header_t *pass_env; /* const char *; NULL: none */
+    apr_array_header_t *masks;    /* const char *; NULL: none */
+    apr_array_header_t *hooks;    /* bl_hook_t *; of this section alone */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
     /* location */
     const char *accepted; /* BuildLogMessage accepted */

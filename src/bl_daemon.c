@@ -46,7 +46,7 @@
 
 /* Raised when retained_t or what it points to changes its layout: a module of
  * another version finds that it cannot go on with this one's. */
-#define RETAINED_VERSION 4
+#define RETAINED_VERSION 5
 
 /* Since then head_t stands first, and is the same in each version. */
 #define HEAD_SINCE 4

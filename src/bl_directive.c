@@ -23,6 +23,7 @@
 /* layer 3 */
 #include "bl_check.h"
 #include "bl_config.h"
+#include "bl_peer.h"
 
 /* Together they fit into the rows of the table. */
 #define MAX_BUILDS_MOST 128
@@ -630,6 +631,9 @@ const command_rec bl_directives[] = {
                     "variables that a build gets from httpd's environment"),
     AP_INIT_ITERATE("BuildLogMask", add_mask, NULL, ANYWHERE,
                     "variables whose values are shown as ***"),
+    AP_INIT_TAKE_ARGV("BuildLogHook", bl_peer_add_hook, NULL, ACCESS_CONF,
+                      "name, forge and secret's file of a webhook, and "
+                      "perhaps branch=pattern path=pattern"),
     AP_INIT_TAKE2("BuildLogMessage", set_message, NULL, ANYWHERE,
                   "an event and the text that is said then"),
     AP_INIT_TAKE1("BuildLogPing", set_ping, NULL, ANYWHERE,

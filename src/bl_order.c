@@ -14,6 +14,7 @@
 #include "bl_json.h"
 /* layer 3 */
 #include "bl_api.h"
+#include "bl_body.h"
 #include "bl_child.h"
 #include "bl_config.h"
 #include "bl_daemon.h"
@@ -45,50 +46,6 @@ static const char *user_of(request_rec *r)
 }
 
 /* ---- the body of a POST --------------------------------------------- */
-
-/* @return OK; the status to answer with, *detail says why */
-static int read_body(request_rec *r, const char **body, apr_size_t *len,
-                     const char **detail)
-{
-    char *buf = apr_palloc(r->pool, BODY_MOST + 1);
-    const char *coding;
-    apr_size_t used = 0;
-    int result = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
-
-    *detail = "The body cannot be read.";
-    if (result != OK)
-        return result;
-    /* What is announced as too large nobody waits for. */
-    if (r->remaining > BODY_MOST) {
-        *detail = apr_psprintf(r->pool, "The body may have at most %d bytes.",
-                               BODY_MOST);
-        return HTTP_REQUEST_ENTITY_TOO_LARGE;
-    }
-    if (ap_should_client_block(r)) {
-        long n;
-
-        while ((n = ap_get_client_block(r, buf + used, BODY_MOST + 1 - used)) >
-               0) {
-            used += (apr_size_t)n;
-            if (used > BODY_MOST) {
-                *detail = apr_psprintf(
-                    r->pool, "The body may have at most %d bytes.", BODY_MOST);
-                return HTTP_REQUEST_ENTITY_TOO_LARGE;
-            }
-        }
-        if (n < 0)
-            return HTTP_BAD_REQUEST;
-    }
-    /* Who inflates bodies (SetInputFilter DEFLATE) has removed it by now. */
-    coding = apr_table_get(r->headers_in, "Content-Encoding");
-    if (coding != NULL && ap_cstr_casecmp(coding, "identity") != 0) {
-        *detail = "The body must not be compressed.";
-        return HTTP_UNSUPPORTED_MEDIA_TYPE;
-    }
-    *body = buf;
-    *len = used;
-    return OK;
-}
 
 static int path_from_json(request_rec *r, const char *body, apr_size_t len,
                           const char **path, const char **detail)
@@ -141,14 +98,6 @@ static int path_from_form(request_rec *r, const char *body, apr_size_t len,
     return OK;
 }
 
-static int has_type(const char *content_type, const char *wanted)
-{
-    apr_size_t len = strlen(wanted);
-
-    return ap_cstr_casecmpn(content_type, wanted, len) == 0 &&
-           strchr("; \t", content_type[len]) != NULL;
-}
-
 static int read_path(request_rec *r, const char **path, const char **detail)
 {
     const char *type = apr_table_get(r->headers_in, "Content-Type");
@@ -158,15 +107,14 @@ static int read_path(request_rec *r, const char **path, const char **detail)
 
     *path = NULL;
     if (type == NULL)
-        type = "application/x-www-form-urlencoded";
-    if (!has_type(type, "application/x-www-form-urlencoded") &&
-        !has_type(type, "application/json")) {
+        type = BL_BODY_FORM;
+    if (!bl_body_is(type, BL_BODY_FORM) && !bl_body_is(type, BL_BODY_JSON)) {
         *detail = "The body must be application/x-www-form-urlencoded or "
                   "application/json.";
         return HTTP_UNSUPPORTED_MEDIA_TYPE;
     }
-    result = read_body(r, &body, &len, detail);
-    if (result == OK && has_type(type, "application/json"))
+    result = bl_body_read(r, BODY_MOST, &body, &len, detail);
+    if (result == OK && bl_body_is(type, BL_BODY_JSON))
         result = path_from_json(r, body, len, path, detail);
     else if (result == OK)
         result = path_from_form(r, body, len, path, detail);
@@ -191,8 +139,33 @@ static void take_rlimit(bl_wire_rlimit_t *out, const struct rlimit *limit)
         limit->rlim_max == RLIM_INFINITY ? APR_UINT64_MAX : limit->rlim_max;
 }
 
+/* Variables of the configuration, and behind them, in place of those of the
+ * same name, what a hook was told. */
+static void set_env(bl_order_t *order, const bl_dir_conf_t *conf,
+                    const bl_origin_t *origin, apr_pool_t *p)
+{
+    const char **env = bl_config_env(conf, &order->env_count, p);
+    int count = 0, i, j;
+
+    order->env = apr_palloc(
+        p, sizeof(char *) * (apr_size_t)(order->env_count + BL_ORIGIN_ENV));
+    for (i = 0; i < order->env_count; i++) {
+        apr_size_t name = (apr_size_t)(strchr(env[i], '=') + 1 - env[i]);
+
+        for (j = 0; j < origin->env_count; j++) {
+            if (strncmp(env[i], origin->env[j], name) == 0)
+                break;
+        }
+        if (j == origin->env_count)
+            order->env[count++] = env[i];
+    }
+    for (j = 0; j < origin->env_count; j++)
+        order->env[count++] = origin->env[j];
+    order->env_count = count;
+}
+
 static void make_order(bl_order_t *order, const bl_project_t *project,
-                       request_rec *r)
+                       const bl_origin_t *origin, request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(project->sections);
     const bl_dir_conf_t *conf = project->conf;
@@ -201,9 +174,11 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
     memset(order, 0, sizeof(*order));
     order->project = project->path;
     order->title = bl_config_title(conf, project->path, r->pool);
-    order->user = user_of(r);
+    order->user = origin->user;
+    for (i = 0; i < BL_WIRE_MARKS; i++)
+        order->marks[i] = origin->marks[i];
     order->steps = (bl_wire_step_t *)bl_config_steps(conf, &order->step_count);
-    order->env = bl_config_env(conf, &order->env_count, r->pool);
+    set_env(order, conf, origin, r->pool);
     order->masks = bl_config_masks(conf, &order->mask_count);
     order->timeout = bl_config_timeout(conf);
     order->idle_timeout = bl_config_idle_timeout(conf);
@@ -216,13 +191,13 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
         order->messages[i] = conf->messages[i];
 }
 
-static int answer_accepted(request_rec *r, const bl_accepted_t *accepted)
+static int answer_accepted(request_rec *r, const bl_accepted_t *accepted,
+                           const char *builds)
 {
     bl_json_t *answer = bl_json_object(r->pool), *build;
-    /* .../build -> .../builds/42, wherever it is mapped. */
     const char *location =
-        apr_psprintf(r->pool, "%ss/%" APR_UINT64_T_FMT,
-                     ap_escape_uri(r->pool, r->uri), accepted->build);
+        apr_psprintf(r->pool, "%s/%" APR_UINT64_T_FMT,
+                     ap_escape_uri(r->pool, builds), accepted->build);
     const char *why;
 
     if (bl_frame_wanted(r))
@@ -251,12 +226,39 @@ static void count_refused(const bl_asked_t *asked)
         bl_child_count(BL_COUNT_UNAVAILABLE, 1);
 }
 
+int bl_order_place(request_rec *r, const bl_project_t *project,
+                   const bl_origin_t *origin, const char *builds,
+                   const char **again)
+{
+    bl_order_t order;
+    bl_asked_t asked;
+
+    make_order(&order, project, origin, r);
+    bl_daemon_ask(&asked, &order, r);
+    if (asked.what == BL_ASKED_REFUSED && again != NULL &&
+        asked.refused.why == BL_REFUSED_AGAIN) {
+        *again = asked.refused.text;
+        return DECLINED;
+    }
+    count_refused(&asked);
+    switch (asked.what) {
+    case BL_ASKED_ACCEPTED:
+        return answer_accepted(r, &asked.accepted, builds);
+    case BL_ASKED_REFUSED:
+        if (asked.refused.why == BL_REFUSED_ORDER)
+            return bl_error_send(r, HTTP_INTERNAL_SERVER_ERROR,
+                                 asked.refused.text);
+        return bl_error_unavailable(r, 10, asked.refused.text);
+    default:
+        return answer_no_runner(r);
+    }
+}
+
 int bl_order_build(request_rec *r)
 {
     bl_project_t project;
+    bl_origin_t origin;
     const char *path, *detail = NULL;
-    bl_order_t order;
-    bl_asked_t asked;
     int result = read_path(r, &path, &detail);
 
     if (result != OK) {
@@ -268,20 +270,11 @@ int bl_order_build(request_rec *r)
         return bl_error_send(r, HTTP_FORBIDDEN,
                              "This path is not a project that you may build.");
     }
-    make_order(&order, &project, r);
-    bl_daemon_ask(&asked, &order, r);
-    count_refused(&asked);
-    switch (asked.what) {
-    case BL_ASKED_ACCEPTED:
-        return answer_accepted(r, &asked.accepted);
-    case BL_ASKED_REFUSED:
-        if (asked.refused.why == BL_REFUSED_ORDER)
-            return bl_error_send(r, HTTP_INTERNAL_SERVER_ERROR,
-                                 asked.refused.text);
-        return bl_error_unavailable(r, 10, asked.refused.text);
-    default:
-        return answer_no_runner(r);
-    }
+    memset(&origin, 0, sizeof(origin));
+    origin.user = user_of(r);
+    /* .../build -> .../builds/42, wherever it is mapped. */
+    return bl_order_place(r, &project, &origin,
+                          apr_pstrcat(r->pool, r->uri, "s", NULL), NULL);
 }
 
 /* ---- POST .../builds/42/cancel -------------------------------------- */
@@ -314,7 +307,7 @@ int bl_order_cancel(request_rec *r)
     bl_asked_t asked;
     apr_size_t len;
     apr_status_t rv;
-    int result = read_body(r, &body, &len, &detail);
+    int result = bl_body_read(r, BODY_MOST, &body, &len, &detail);
 
     if (result != OK)
         return bl_error_send(r, result, detail);

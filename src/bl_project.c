@@ -176,17 +176,23 @@ static int admits(request_rec *copy)
     return result == OK || result == DECLINED;
 }
 
-/* Does httpd let this user in? Sets the configuration of the directory. */
-static int permitted(request_rec *r, const char *path, bl_project_t *project)
+/* Is it a project? Sets the configuration of the directory. */
+static int configured(request_rec *copy, bl_project_t *project)
 {
-    request_rec *copy = request_for(r, path);
-
     /* A Require may also stand in an <If> of the directory. */
     if (ap_directory_walk(copy) != OK || ap_if_walk(copy) != OK)
         return 0;
     project->conf = bl_config_dir(copy);
     project->sections = copy->per_dir_config;
-    if (project->conf->on != 1)
+    return project->conf->on == 1;
+}
+
+/* Does httpd let this user in? */
+static int permitted(request_rec *r, const char *path, bl_project_t *project)
+{
+    request_rec *copy = request_for(r, path);
+
+    if (!configured(copy, project))
         return 0;
     /* SetEnvIf in the directory, for Require env. */
     if (ap_is_HTTP_ERROR(ap_run_header_parser(copy)))
@@ -213,22 +219,42 @@ static int is_plain(const char *path, apr_pool_t *p)
     return (apr_size_t)(s - path) < BL_TABLE_PROJECT_MAX;
 }
 
-apr_status_t bl_project_find(bl_project_t *out, request_rec *r,
-                             const char *path)
+/* NULL: not there, or no directory that can be a project. */
+static const char *resolve(request_rec *r, const char *path)
 {
-    bl_project_t project;
     char real[PATH_MAX];
     apr_finfo_t info;
 
     if (path[0] != '/' || realpath(path, real) == NULL ||
         !is_plain(real, r->pool))
-        return APR_EACCES;
+        return NULL;
     if (apr_stat(&info, real, APR_FINFO_TYPE, r->pool) != APR_SUCCESS ||
         info.filetype != APR_DIR)
+        return NULL;
+    return apr_pstrdup(r->pool, real);
+}
+
+apr_status_t bl_project_find(bl_project_t *out, request_rec *r,
+                             const char *path)
+{
+    bl_project_t project;
+
+    project.path = resolve(r, path);
+    if (project.path == NULL || !permitted(r, project.path, &project))
         return APR_EACCES;
-    if (!permitted(r, real, &project))
-        return APR_EACCES;
-    project.path = apr_pstrdup(r->pool, real);
+    *out = project;
+    return APR_SUCCESS;
+}
+
+apr_status_t bl_project_of_hook(bl_project_t *out, request_rec *r,
+                                const char *path)
+{
+    bl_project_t project;
+
+    project.path = resolve(r, path);
+    if (project.path == NULL ||
+        !configured(request_for(r, project.path), &project))
+        return APR_ENOENT;
     *out = project;
     return APR_SUCCESS;
 }

@@ -39,6 +39,17 @@ void bl_project_register_hooks(apr_pool_t *p);
 apr_status_t bl_project_find(bl_project_t *out, request_rec *r,
                              const char *path);
 
+/**
+ * The project of a hook (BuildLogHook). Its Require is not asked: who knows
+ * the hook's secret may.
+ *
+ * @param path  of the section that has the directive
+ * @return APR_SUCCESS; APR_ENOENT: it is no directory, or BuildLog is not On
+ *         for it
+ */
+apr_status_t bl_project_of_hook(bl_project_t *out, request_rec *r,
+                                const char *path);
+
 /** May this user see the builds of a project?
  * @param path  real path, from a build's record; it need not exist any more */
 int bl_project_may_see(request_rec *r, const char *path);

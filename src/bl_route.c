@@ -21,24 +21,27 @@
 #include "bl_order.h"
 #include "bl_stream.h"
 #include "bl_trust.h"
+#include "bl_webhook.h"
 
 typedef struct {
     const char *handler; /* of SetHandler */
     const char *allow;   /* methods, for the Allow header */
     int writes;          /* changes something: POST */
+    int is_signed;       /* the request proves itself who may send it */
     int (*answer)(request_rec *r);
 } route_t;
 
 static const route_t routes[] = {
-    {"buildlog-build", "POST, OPTIONS", 1, bl_order_build},
-    {"buildlog-push", "GET, HEAD, OPTIONS", 0, bl_stream_push},
-    {"buildlog-api", "GET, HEAD, OPTIONS", 0, bl_api_read},
-    {"buildlog-health", "GET, HEAD, OPTIONS", 0, bl_health_send},
-    {"buildlog-metrics", "GET, HEAD, OPTIONS", 0, bl_metrics_send},
+    {"buildlog-build", "POST, OPTIONS", 1, 0, bl_order_build},
+    {"buildlog-push", "GET, HEAD, OPTIONS", 0, 0, bl_stream_push},
+    {"buildlog-api", "GET, HEAD, OPTIONS", 0, 0, bl_api_read},
+    {"buildlog-hook", "POST, OPTIONS", 1, 1, bl_webhook_take},
+    {"buildlog-health", "GET, HEAD, OPTIONS", 0, 0, bl_health_send},
+    {"buildlog-metrics", "GET, HEAD, OPTIONS", 0, 0, bl_metrics_send},
 };
 
 /* Below the addresses of buildlog-api. */
-static const route_t cancel = {"buildlog-api", "POST, OPTIONS", 1,
+static const route_t cancel = {"buildlog-api", "POST, OPTIONS", 1, 0,
                                bl_order_cancel};
 
 static const route_t *route_of(const request_rec *r)
@@ -155,7 +158,7 @@ int bl_route_handle(request_rec *r)
                              "A file .htaccess made this address one of the "
                              "module's, which only the server's own "
                              "configuration may.");
-    if (!bl_trust_host(r))
+    if (!route->is_signed && !bl_trust_host(r))
         return bl_error_send(
             r, HTTP_MISDIRECTED_REQUEST,
             apr_psprintf(r->pool,
@@ -167,7 +170,7 @@ int bl_route_handle(request_rec *r)
         return answer_options(r, route);
     if (r->method_number != (route->writes ? M_POST : M_GET))
         return bl_error_method(r, route->allow);
-    if (route->writes && !may_write(r))
+    if (route->writes && !route->is_signed && !may_write(r))
         return bl_error_send(r, HTTP_FORBIDDEN,
                              "A page of another site asked for this. Such "
                              "pages may only if BuildLogAllowOrigin names "

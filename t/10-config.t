@@ -56,6 +56,16 @@ my $one    = qr/takes one argument/;
 my $two    = qr/takes two arguments/;
 my $origin = qr{an origin such as https://};
 my $name   = qr/a name of letters, digits and _/;
+# Files with secrets, good and bad.
+my %file = (good => "  s3cret\n", coded => 'whsec_c2VjcmV0IGJ5dGVzIQ==', miscoded => 'whsec_c2VjcmV0', empty => " \n", open => 'x', nul => "a\0b",
+    large => 'x' x 4097, none => undef);
+for (grep { defined $file{$_} } keys %file) {
+    write_file("$dir/$_", $file{$_});
+    chmod $_ eq 'open' ? 0644 : 0640, "$dir/$_";
+}
+my $forge = qr/github, gitlab, gitea or plain/;
+my $hook_name = qr/a name of 1 to 64 letters, digits/;
+
 my @values = (
     ['BuildLogStateDir', '',
         ['state', '/var/lib/buildlog', '"a b"'],
@@ -119,6 +129,16 @@ my @values = (
     ['BuildLogMask', $directory, ['TOKEN', '_a9 B C'],
         [['A=1', undef, $name], ['GOOD 2BAD', '2BAD', $name], ['*', undef, $name],
          ["\xc3\xa4", undef, $name]]],
+    ['BuildLogHook', $directory,
+        ["a github good", "a.b-c_9 gitlab $dir/good", "x gitlab coded branch=main", "y plain coded branch=a branch=!b",
+         'z gitea good path=src/* "path=!a b" branch=*', ('n' x 64) . ' plain good'],
+        [(map { ["$_ plain good", $_, $hook_name] } '.a', '-a', 'a/b', 'a?b', 'n' x 65),
+         (map { ["a $_ good", $_, $forge] } qw(GitHub bitbucket good)),
+         ['a github good main', 'main', qr/branch=PATTERN or path=PATTERN/],
+         ['a github good Branch=main', 'Branch=main', qr/branch=PATTERN or path=PATTERN/],
+         (map { ["a gitea good $_", $_, qr/a pattern such as main/] } qw(branch= path= branch=! path=!!x)),
+         ['a plain good path=x', 'path=x', qr/a plain delivery names no files/],
+         (map { ["a $_", '', qr/takes a name, .*the file of a secret/] } '', 'github')]],
     (map { my $where = $_; ['BuildLogMessage', $where,
         ['succeeded "All done"', 'timed-out late', 'accepted "Here we go"', 'lost x',
          'failed x', 'cancelled x', 'failed ' . 'x' x 1000],
@@ -173,6 +193,38 @@ for (@values) {
         '... and the message says so';
 }
 
+# What is wrong with a hook besides its words.
+subtest 'secrets of hooks, and their places' => sub {
+    my %says = (empty => qr/is empty/, open => qr/may be read, or written, by everybody: chmod o= it/, nul => qr/has a NUL byte/,
+        large => qr/has more than 4096 bytes/, none => qr/cannot be read: .*No such file/, folder => qr/is no file/,
+        miscoded => undef);
+    mkdir "$dir/folder";
+    for my $file (sort keys %says) {
+        my ($status, $out) = check($minimal . $load . in($directory, "BuildLogHook a plain $file"));
+        $says{$file} //= qr/begins with whsec_, but what follows is not the base64 of a key/;
+        if ($file eq 'miscoded') {    # the base64 of some key: padding makes it one that is none
+            is $status, 0, 'a key of another length is one';
+            write_file("$dir/miscoded", 'whsec_c2VjcmV');
+            ($status, $out) = check($minimal . $load . in($directory, "BuildLogHook a plain $file"));
+        }
+        isnt $status, 0, "$file stops httpd -t";
+        like $out, qr/^BuildLogHook: the secret's file \S*\Q$file\E $says{$file}/m, '... and it says what is wrong';
+    }
+    my $twice = sub { join '', map { in("Directory $dir/$_", 'BuildLogHook shop github good') . "\n" } @_ };
+    my ($status, $out) = check($minimal . $load . $twice->('one', 'two'));
+    isnt $status, 0, 'two hooks of one name stop httpd -t';
+    like $out, qr{^BuildLogHook: there is a hook shop already, of \Q$dir\E/one/}m, '... and it says where the other one is';
+    ($status, $out) = check($minimal . $load . in('VirtualHost *:1', $twice->('one')) . "\n" . $twice->('two'));
+    isnt $status, 0, '... in whatever virtual host';
+    for my $section ("Directory $dir/*", "DirectoryMatch ^$dir", "Directory ~ $dir", 'Directory /srv/[ab]') {
+        ($status, $out) = check($minimal . $load . in($section, 'BuildLogHook shop github good'));
+        isnt $status, 0, "<$section> names no project";
+        like $out, qr/^BuildLogHook: only directly inside a <Directory> that names one project/m, '... and it says so';
+    }
+    ($status, $out) = check($minimal . $load . in($directory, in('If true', 'BuildLogHook shop github good')));
+    isnt $status, 0, 'nor does an <If> inside one';
+};
+
 # ---- places ----------------------------------------------------------
 
 my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1',
@@ -180,15 +232,16 @@ my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1'
 my @project = ('BuildLog On', 'BuildLogStep a b', 'BuildLogTitle x', 'BuildLogTimeout 1h',
     'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogMaxLog 1M', 'BuildLogSetEnv A b',
     'BuildLogPassEnv A', 'BuildLogMask A');
+my @hook = ('BuildLogHook shop plain good');
 my @endpoint = ('BuildLogPing 1', 'BuildLogRetry 1', 'BuildLogFlush 1',
     'BuildLogTimeFormat %s', 'BuildLogAllowOrigin http://a', 'BuildLogMessage failed x');
 
 my @places = (
     ['in a virtual host', ['VirtualHost *:1'], \@server],
     ['in a directory', [$directory], \@server],
-    ['in a location', [$location, 'LocationMatch ^/x'], [@server, @project]],
-    ['in a section of files', ['Files x', 'FilesMatch x'], [@server, @project]],
-    ['outside of a directory', [''], ['BuildLog On']],
+    ['in a location', [$location, 'LocationMatch ^/x'], [@server, @project, @hook]],
+    ['in a section of files', ['Files x', 'FilesMatch x'], [@server, @project, @hook]],
+    ['outside of a directory', [''], ['BuildLog On', @hook]],
     ['in a virtual host, outside of a directory', ['VirtualHost *:1'], ['BuildLog On']],
     ['in <If>, outside of a directory', ['If true'], ['BuildLog On']],
 );
@@ -207,7 +260,7 @@ for (@places) {
 }
 {
     my ($status, $out) = check(join "\n", $minimal, $load, @server,
-        in($directory, join "\n", @project, @endpoint),
+        in($directory, join "\n", @project, @hook, @endpoint),
         in($location, join "\n", @endpoint),
         in('VirtualHost *:1', in($directory, join "\n", @project)),
         'BuildLog Off', grep { $_ ne 'BuildLog On' } @project, @endpoint);
@@ -219,7 +272,7 @@ subtest 'a file .htaccess may use none of them' => sub {
     mkdir $place or $!{EEXIST} or die "$place: $!\n";
     write_file("$place/page.html", 'here');
     is request('GET', '/made-htaccess/page.html')->{status}, 200, 'the page is there';
-    for my $line (@server, @project, @endpoint) {
+    for my $line (@server, @project, @hook, @endpoint) {
         my ($directive) = split ' ', $line;
         my $mark = log_mark();
         write_file("$place/.htaccess", "$line\n");
