@@ -5,8 +5,9 @@
  * Layer:    2 (actor, runner side). A process of its own, forked by the
  *           runner, one per runner; bl_scribe is its inside.
  * Runs in:  all functions here: the runner.
- * Owns:     its life: begun, listened to, begun again, ended.
- * Not here: the database (bl_history), when logs are removed.
+ * Owns:     what it is told, and that it is told all.
+ * Not here: its life (bl_helper), the database (bl_history), when logs are
+ *           removed.
  *
  * A database blocks: it is locked, its server is gone, its disk is slow. In a
  * process of its own that holds up no line and loses no build, for the logs

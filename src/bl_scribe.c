@@ -7,8 +7,6 @@
  *                  end, and no other
  *               N2 who fails forgets what it was told and resyncs: what waits
  *                  takes no memory, however long the database is away
- *               N3 of the runner's descriptors none is open here: no pipe of a
- *                  keeper, no socket, no error log
  * DIAGNOSTICS   BL0250 cannot be written, once; BL0251 again; BL0252 opened.
  *               They go to the runner, which has the error log
  *
@@ -20,12 +18,8 @@
 
 /* libc */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 /* APR */
@@ -40,9 +34,8 @@
 #include "bl_history.h"
 #include "bl_log.h"
 #include "bl_tick.h"
-
-/* Where the descriptors stand; all above are closed. */
-enum { FD_CONTROL = 3, FD_FIRST_UNUSED };
+/* this side of layer 2 */
+#include "bl_helper.h"
 
 /* Between two tries when the database cannot be written. */
 #define RETRY_LEAST apr_time_from_msec(200)
@@ -389,7 +382,7 @@ static void take_all(scribe_t *s)
     int taken;
 
     for (taken = 0; taken < ROWS_AT_ONCE; taken++) {
-        ssize_t n = recv(FD_CONTROL, &m, sizeof(m), MSG_DONTWAIT);
+        ssize_t n = recv(BL_HELPER_CONTROL, &m, sizeof(m), MSG_DONTWAIT);
 
         if (n == (ssize_t)sizeof(m))
             take(s, &m);
@@ -402,7 +395,7 @@ static void take_all(scribe_t *s)
 
 static void sleep_until_due(const scribe_t *s)
 {
-    struct pollfd control = {FD_CONTROL, POLLIN, 0};
+    struct pollfd control = {BL_HELPER_CONTROL, POLLIN, 0};
     apr_time_t left;
     int ms = -1;
 
@@ -428,72 +421,10 @@ static void keep_history(scribe_t *s)
         close_history(s);
 }
 
-static void tell_runner(bl_diag_level_e level, apr_status_t rv,
-                        const char *message)
-{
-    bl_scribe_word_t word;
-
-    memset(&word, 0, sizeof(word));
-    word.level = level;
-    word.rv = rv;
-    apr_cpystrn(word.text, message, sizeof(word.text));
-    send(FD_CONTROL, &word,
-         offsetof(bl_scribe_word_t, text) + strlen(word.text) + 1,
-         MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-/* N3. The error log may be a pipe whose reader waits for its end. */
-static void settle_descriptors(int control)
-{
-    int null;
-
-    /* The runner may have all that it may have: there is room only now. */
-    dup3(control, FD_CONTROL, O_CLOEXEC);
-    close_range(FD_FIRST_UNUSED, ~0U, 0);
-    null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0)
-        _exit(1);
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
-    close(null);
-}
-
-static void settle_signals(void)
-{
-    /* It ends when the runner says so, which goes by EOF, and then the last
-     * row is written. XFSZ: a limit of files is a database that cannot be
-     * written. */
-    static const int ignored[] = {SIGHUP,  SIGINT,  SIGTERM,  SIGPIPE,
-                                  SIGUSR1, SIGUSR2, SIGWINCH, SIGXFSZ};
-    struct sigaction action;
-    sigset_t none;
-    apr_size_t i;
-    int sig;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = SIG_DFL;
-    for (sig = 1; sig < NSIG; sig++)
-        sigaction(sig, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-        sigaction(ignored[i], &action, NULL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 void bl_scribe_main(const char *logs_dir, const char *driver,
-                    const char *params, int control)
+                    const char *params)
 {
     scribe_t s;
-
-    settle_signals();
-    settle_descriptors(control);
-    /* In addition to EOF: no matter what it is just waiting for. Its runner is
-     * gone already? Then EOF is there. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "buildlog-history"); /* 15 bytes of it are shown */
-    bl_diag_set(tell_runner);
 
     memset(&s, 0, sizeof(s));
     /* Pools of its own: those of the runner have cleanups that are not the

@@ -25,22 +25,8 @@ typedef struct {
     int what;
 } bl_scribe_message_t;
 
-/* What bl_diag takes at most, with its end. */
-#define BL_SCRIBE_TEXT_BYTES 1025
-
-/* To the runner: for its bl_diag; cut off behind the text's end. */
-typedef struct {
-    int level; /* bl_diag_level_e */
-    apr_status_t rv;
-    char text[BL_SCRIBE_TEXT_BYTES];
-} bl_scribe_word_t;
-
-/**
- * Be the historian: called in the child right after fork, never returns.
- *
- * @param control  socket to the runner
- */
+/** Be the historian, in its process: never returns. */
 void bl_scribe_main(const char *logs_dir, const char *driver,
-                    const char *params, int control) __attribute__((noreturn));
+                    const char *params) __attribute__((noreturn));
 
 #endif /* BL_SCRIBE_H */

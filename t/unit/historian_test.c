@@ -2,7 +2,8 @@
 /*
  * historian_test.c - a row for each log that has its end, and no other,
  * whatever happens to the database, the historian or the runner; and nothing
- * of it holds up the runner (promise 7; N1, N2, N3)
+ * of it holds up the runner (promise 7; N1 and N2 in bl_scribe.c, E1 in
+ * bl_helper.c)
  *
  * The test is the runner: it has a pollset and turns its loop. How long a turn
  * takes at most is measured from the first to the last.
@@ -368,7 +369,7 @@ static void test_process(void)
             strange += printf("# %s is %s\n", entry->d_name, target) > 0;
     }
     closedir(fds);
-    is_u64((uint64_t)strange, 0, "N3: it has no descriptor but its own");
+    is_u64((uint64_t)strange, 0, "E1: it has no descriptor but its own");
     ok(stat(params, &info) == 0 && (info.st_mode & 0777) == 0640,
        "the file has the mode that the umask leaves");
     send_it(SIGTERM);
