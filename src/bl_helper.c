@@ -129,6 +129,7 @@ static void be_helper(const bl_helper_t *h, int control)
     prctl(PR_SET_NAME, h->kind.process);
     bl_diag_set(say);
     h->kind.run(h->kind.baton);
+    _exit(1); /* it does not come to this */
 }
 
 /* ---- listening ------------------------------------------------------ */

@@ -32,7 +32,7 @@ typedef struct {
     const char *none;    /* "BL0254 no process for the history" */
     const char *harm;    /* what that means: "no build is lost by that" */
     /* Be the helper: called in the child right after fork, never returns. */
-    void (*run)(void *baton) __attribute__((noreturn));
+    void (*run)(void *baton);
     /* In the runner: a new one has begun, and knows nothing yet. */
     void (*begun)(void *baton);
     void *baton;

@@ -30,7 +30,6 @@ struct bl_historian_t {
 
 /* ---- its process ---------------------------------------------------- */
 
-static void run(void *baton) __attribute__((noreturn));
 static void run(void *baton)
 {
     bl_historian_t *h = baton;

@@ -31,6 +31,7 @@
 #include "bl_build.h"
 #include "bl_diag.h"
 /* layer 1 */
+#include "bl_ending.h"
 #include "bl_history.h"
 #include "bl_log.h"
 #include "bl_tick.h"
@@ -79,32 +80,6 @@ static void leave_out(scribe_t *s, const char *why)
     s->why = apr_pstrdup(s->turn, why);
 }
 
-/* The last record of a log. @return APR_SUCCESS; APR_NOTFOUND: it has no end,
- * or one that is none, or another build's; APR_ENOENT: no log; an I/O status
- */
-static apr_status_t read_end(bl_build_t **build, scribe_t *s, apr_uint64_t id)
-{
-    bl_cursor_t *cursor;
-    bl_record_t rec;
-    apr_off_t size;
-    apr_status_t rv;
-
-    rv = bl_cursor_open(&cursor, s->logs_dir, id, s->row);
-    if (rv != APR_SUCCESS)
-        return rv == APR_EGENERAL ? APR_NOTFOUND : rv;
-    rv = bl_cursor_size(&size, cursor);
-    if (rv == APR_SUCCESS)
-        rv = bl_cursor_last(&rec, cursor, size);
-    if (rv == APR_EOF ||
-        (rv == APR_SUCCESS && ((rec.flags & BL_REC_END) == 0 ||
-                               bl_build_from_json(build, rec.text, rec.len,
-                                                  s->row) != APR_SUCCESS ||
-                               (*build)->id != id)))
-        rv = APR_NOTFOUND;
-    bl_cursor_close(&cursor);
-    return rv;
-}
-
 static void remove_row(scribe_t *s, apr_uint64_t id)
 {
     if (bl_history_remove(s->history, id) == APR_SUCCESS)
@@ -113,22 +88,13 @@ static void remove_row(scribe_t *s, apr_uint64_t id)
         leave_out(s, bl_history_why(s->history));
 }
 
-/* Without the directory nothing is known of a log that is not there: it may
- * come back with all of them. */
-static int has_logs(scribe_t *s)
-{
-    apr_finfo_t info;
-
-    return apr_stat(&info, s->logs_dir, APR_FINFO_TYPE, s->row) == APR_SUCCESS;
-}
-
 static void put_row(scribe_t *s, apr_uint64_t id)
 {
     bl_build_t *build = NULL;
     char text[128];
-    apr_status_t rv = read_end(&build, s, id);
+    apr_status_t rv = bl_ending_read(&build, NULL, s->logs_dir, id, s->row);
 
-    if (APR_STATUS_IS_ENOENT(rv) && has_logs(s)) {
+    if (APR_STATUS_IS_ENOENT(rv) && bl_ending_has_logs(s->logs_dir, s->row)) {
         remove_row(s, id);
         return;
     }
@@ -218,7 +184,7 @@ static int is_of_log(scribe_t *s, bl_history_key_t key)
     apr_status_t rv;
 
     apr_pool_clear(s->row);
-    rv = read_end(&build, s, key.id);
+    rv = bl_ending_read(&build, NULL, s->logs_dir, key.id, s->row);
     if (rv == APR_SUCCESS)
         return build->ended == key.ended;
     return rv != APR_NOTFOUND; /* what cannot be read now costs no row */
