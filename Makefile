@@ -22,7 +22,7 @@ APR_LIBS = $(eval APR_LIBS := $(shell for v in APR_CONFIG APU_CONFIG; do \
     $$($(APXS) -q $$v) --link-ld --libs; done))$(APR_LIBS)
 COMPILE = $(CC) $(HTTPD_FLAGS) $(WARN) -fvisibility=hidden -fPIC \
           -D_GNU_SOURCE -Isrc $(SANITIZE) $(CFLAGS)
-LIBS    = -ljansson -lcrypto
+LIBS    = -ljansson -lcrypto -lcurl
 
 SRC  := mod_buildlog.c $(sort $(wildcard src/bl_*.c))
 OBJ  := $(SRC:%.c=$(BUILD)/%.o)

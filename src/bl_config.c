@@ -90,6 +90,14 @@ void *bl_config_merge_dir(apr_pool_t *p, void *base_conf, void *add_conf)
     MERGE_NUMBER(ping);
     MERGE_NUMBER(retry);
     MERGE_NUMBER(flush);
+    /* Who is told of all builds is told of these, too. */
+    conf->notify_anew = base->notify_anew || add->notify_anew;
+    if (!add->notify_anew && base->notify != NULL && add->notify != NULL)
+        conf->notify = apr_array_append(p, base->notify, add->notify);
+    else if (add->notify_anew)
+        conf->notify = add->notify;
+    else
+        MERGE_POINTER(notify);
     /* Hooks are those of their own section (bl_peer_hook). */
     conf->hooks = add->hooks;
     /* Lists are taken whole: a directory that says its steps says all. */
@@ -229,6 +237,26 @@ const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
     }
     *count = env->nelts;
     return (const char **)env->elts;
+}
+
+const char **bl_config_notify(const bl_dir_conf_t *conf, int *count,
+                              apr_pool_t *p)
+{
+    apr_array_header_t *keys = apr_array_make(p, 4, sizeof(char *));
+    int i, j;
+
+    for (i = 0; conf->notify != NULL && i < conf->notify->nelts; i++) {
+        const char *key = APR_ARRAY_IDX(conf->notify, i, const char *);
+
+        for (j = 0; j < keys->nelts; j++) {
+            if (strcmp(APR_ARRAY_IDX(keys, j, const char *), key) == 0)
+                break;
+        }
+        if (j == keys->nelts)
+            APR_ARRAY_PUSH(keys, const char *) = key;
+    }
+    *count = keys->nelts;
+    return (const char **)keys->elts;
 }
 
 const char **bl_config_masks(const bl_dir_conf_t *conf, int *count)

@@ -56,6 +56,8 @@ typedef struct {
     apr_array_header_t *pass_env; /* const char *; NULL: none */
     apr_array_header_t *masks;    /* const char *; NULL: none */
     apr_array_header_t *hooks;    /* bl_hook_t *; of this section alone */
+    apr_array_header_t *notify;   /* const char *: keys; NULL: none */
+    int notify_anew;              /* what outer sections say does not hold */
     const char *messages[BL_BUILD_STATE_COUNT]; /* by final state */
     /* location */
     const char *accepted; /* BuildLogMessage accepted */
@@ -104,6 +106,10 @@ const bl_wire_step_t *bl_config_steps(const bl_dir_conf_t *conf, int *count);
 /** "NAME=value" of BuildLogSetEnv and BuildLogPassEnv. */
 const char **bl_config_env(const bl_dir_conf_t *conf, int *count,
                            apr_pool_t *p);
+
+/** The keys of BuildLogNotify's receivers, each once. */
+const char **bl_config_notify(const bl_dir_conf_t *conf, int *count,
+                              apr_pool_t *p);
 
 /** The names of BuildLogMask; NULL: none. */
 const char **bl_config_masks(const bl_dir_conf_t *conf, int *count);

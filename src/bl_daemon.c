@@ -40,6 +40,7 @@
 #include "bl_runner.h"
 /* layer 3 */
 #include "bl_config.h"
+#include "bl_peer.h"
 #include "bl_statedir.h"
 
 #define RETAINED_KEY "mod_buildlog"
@@ -288,6 +289,15 @@ static void enter_cgroup(bl_runner_setup_t *setup, server_rec *s,
     setup->cgroup = &retained->cgroup;
 }
 
+/* What this generation's configuration says. */
+static bl_limits_t limits_now(void)
+{
+    bl_limits_t limits = bl_config_server()->limits;
+
+    limits.targets = bl_peer_targets(&limits.target_count, config_pool);
+    return limits;
+}
+
 static void runner_main(server_rec *s)
 {
     bl_runner_setup_t setup;
@@ -320,7 +330,7 @@ static void runner_main(server_rec *s)
     setup.user = geteuid();
     if (ap_unixd_config.user_id != (uid_t)-1)
         setup.user = ap_unixd_config.user_id;
-    setup.limits = bl_config_server()->limits;
+    setup.limits = limits_now();
     setup.seal = &retained->seal;
     setup.db_driver = retained->db_driver;
     setup.db_params = retained->db_params;
@@ -506,9 +516,10 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
         return OK;
     retained = keep;
     if (runner_lives()) {
+        bl_limits_t limits = limits_now();
+
         watch_runner(s);
-        bl_ask_set_limits(keep->dir.socket_path, &bl_config_server()->limits,
-                          s, p);
+        bl_ask_set_limits(keep->dir.socket_path, &limits, s, p);
     }
     else {
         bl_table_set_runner(keep->table, 0);

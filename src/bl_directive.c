@@ -634,6 +634,9 @@ const command_rec bl_directives[] = {
     AP_INIT_TAKE_ARGV("BuildLogHook", bl_peer_add_hook, NULL, ACCESS_CONF,
                       "name, forge and secret's file of a webhook, and "
                       "perhaps branch=pattern path=pattern"),
+    AP_INIT_TAKE12("BuildLogNotify", bl_peer_add_target, NULL, ANYWHERE,
+                   "URL that is told how builds ended, and perhaps "
+                   "secret=file; or none"),
     AP_INIT_TAKE2("BuildLogMessage", set_message, NULL, ANYWHERE,
                   "an event and the text that is said then"),
     AP_INIT_TAKE1("BuildLogPing", set_ping, NULL, ANYWHERE,

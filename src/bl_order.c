@@ -180,6 +180,7 @@ static void make_order(bl_order_t *order, const bl_project_t *project,
     order->steps = (bl_wire_step_t *)bl_config_steps(conf, &order->step_count);
     set_env(order, conf, origin, r->pool);
     order->masks = bl_config_masks(conf, &order->mask_count);
+    order->notify = bl_config_notify(conf, &order->notify_count, r->pool);
     order->timeout = bl_config_timeout(conf);
     order->idle_timeout = bl_config_idle_timeout(conf);
     order->kill_grace = bl_config_kill_grace(conf);

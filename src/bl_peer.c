@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bl_peer.c - other servers: who may ask for builds (BuildLogHook)
+ * bl_peer.c - other servers: who may ask for builds (BuildLogHook), who is
+ * told how they ended (BuildLogNotify)
  *
  * Secrets are read when the configuration is, by whoever httpd is then: root
  * as a rule. They are in the memory of its processes, and nowhere else.
  */
 #include "bl_peer.h"
 
+/* libc */
+#include <stdlib.h>
 /* APR */
 #include <apr_file_info.h>
 #include <apr_file_io.h>
@@ -14,6 +17,7 @@
 #include <apr_hash.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <apr_uri.h>
 /* httpd */
 #include "http_core.h"
 #include "mod_buildlog.h"
@@ -25,8 +29,12 @@
 /* Bytes of a secret's file. */
 #define SECRET_MOST 4096
 
-/* Names of hooks, and where they stand: on the configuration's pool. */
+/* Names of hooks and where they stand, receivers by their keys: both hang on
+ * the configuration's pool. */
 #define NAMES_KEY "buildlog-hooks"
+#define TARGETS_KEY "buildlog-targets"
+
+#define URL_MOST 2000
 
 static const char *wrong(cmd_parms *cmd, const char *value,
                          const char *allowed)
@@ -135,16 +143,23 @@ static const char *check_section(cmd_parms *cmd)
     return NULL;
 }
 
-static const char *claim_name(cmd_parms *cmd, const char *name)
+static apr_hash_t *known(const char *key, apr_pool_t *p)
 {
     void *found = NULL;
+
+    apr_pool_userdata_get(&found, key, p);
+    if (found == NULL) {
+        found = apr_hash_make(p);
+        apr_pool_userdata_setn(found, key, NULL, p);
+    }
+    return found;
+}
+
+static const char *claim_name(cmd_parms *cmd, const char *name)
+{
+    apr_hash_t *found = known(NAMES_KEY, cmd->pool);
     const char *other;
 
-    apr_pool_userdata_get(&found, NAMES_KEY, cmd->pool);
-    if (found == NULL) {
-        found = apr_hash_make(cmd->pool);
-        apr_pool_userdata_setn(found, NAMES_KEY, NULL, cmd->pool);
-    }
     other = apr_hash_get(found, name, APR_HASH_KEY_STRING);
     if (other != NULL)
         return apr_psprintf(cmd->pool,
@@ -258,4 +273,127 @@ const bl_hook_t *bl_peer_hook(const server_rec *s, const char *name,
         }
     }
     return NULL;
+}
+
+/* ---- BuildLogNotify ------------------------------------------------- */
+
+static int is_url(const char *text, apr_pool_t *p)
+{
+    const char *s;
+    apr_uri_t uri;
+
+    for (s = text; *s != '\0'; s++) {
+        if (!apr_isgraph(*s) || (unsigned char)*s >= 0x7f)
+            return 0;
+    }
+    return s - text <= URL_MOST &&
+           apr_uri_parse(p, text, &uri) == APR_SUCCESS && uri.scheme != NULL &&
+           (strcmp(uri.scheme, "http") == 0 ||
+            strcmp(uri.scheme, "https") == 0) &&
+           uri.hostname != NULL && uri.hostname[0] != '\0' &&
+           uri.user == NULL && uri.password == NULL && uri.fragment == NULL;
+}
+
+/* By this orders and files name a receiver: what is in its address may be
+ * secret, and builds can read those files. */
+static const char *key_of(const char *url, const char *secret, apr_pool_t *p)
+{
+    const bl_sign_key_t key = {"receiver", 8};
+    const bl_sign_part_t parts[] = {{url, strlen(url) + 1},
+                                    {secret, strlen(secret)}};
+    char *hex = apr_palloc(p, BL_SIGN_HEX_LEN + 1);
+    bl_sign_t sign;
+
+    if (bl_sign_make(&sign, &key, parts, 2) != APR_SUCCESS)
+        return NULL;
+    bl_sign_hex(hex, &sign);
+    hex[BL_WIRE_KEY_LEN] = '\0';
+    return hex;
+}
+
+static const char *make_target(bl_target_t *target, cmd_parms *cmd,
+                               const char *url, const char *secret)
+{
+    const char *error = NULL, *file = "";
+    bl_sign_key_t key;
+
+    target->url = url;
+    target->secret = "";
+    if (secret != NULL && strncmp(secret, "secret=", 7) != 0)
+        return wrong(cmd, secret, "secret= and the path of a file");
+    if (secret != NULL) {
+        file = secret + 7;
+        error = read_secret(&target->secret, cmd, file);
+    }
+    if (error != NULL)
+        return error;
+    if (secret != NULL &&
+        bl_sign_key(&key, target->secret, cmd->pool) != APR_SUCCESS)
+        return unusable(cmd, file,
+                        "begins with " BL_SIGN_PREFIX
+                        ", but what follows is not the base64 of a key");
+    target->key = key_of(url, file, cmd->pool);
+    if (target->key == NULL)
+        return "libcrypto makes no HMAC";
+    return NULL;
+}
+
+static const char *tell_nobody(bl_dir_conf_t *conf)
+{
+    conf->notify_anew = 1;
+    conf->notify = NULL;
+    return NULL;
+}
+
+const char *bl_peer_add_target(cmd_parms *cmd, void *dir, const char *url,
+                               const char *secret)
+{
+    const char *error =
+        ap_check_cmd_context(cmd, NOT_IN_LOCATION | NOT_IN_FILES);
+    apr_hash_t *targets = known(TARGETS_KEY, cmd->pool);
+    bl_target_t *target = apr_pcalloc(cmd->pool, sizeof(*target));
+    bl_dir_conf_t *conf = dir;
+
+    if (error != NULL)
+        return error;
+    if (ap_cstr_casecmp(url, "none") == 0 && secret == NULL)
+        return tell_nobody(conf);
+    if (!is_url(url, cmd->temp_pool))
+        return wrong(cmd, url,
+                     "none, or a URL such as https://ci.example.org/ended "
+                     "(http or https, without a user and a #)");
+    error = make_target(target, cmd, url, secret);
+    if (error != NULL)
+        return error;
+    apr_hash_set(targets, target->key, APR_HASH_KEY_STRING, target);
+    if (apr_hash_count(targets) > BL_WIRE_TARGETS_MAX)
+        return wrong(cmd, url,
+                     apr_psprintf(cmd->pool, "one of at most %d receivers",
+                                  BL_WIRE_TARGETS_MAX));
+    if (conf->notify == NULL)
+        conf->notify = apr_array_make(cmd->pool, 2, sizeof(char *));
+    APR_ARRAY_PUSH(conf->notify, const char *) = target->key;
+    return NULL;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const bl_target_t *)a)->key,
+                  ((const bl_target_t *)b)->key);
+}
+
+bl_target_t *bl_peer_targets(int *count, apr_pool_t *p)
+{
+    apr_hash_t *found = known(TARGETS_KEY, p);
+    apr_hash_index_t *at;
+    bl_target_t *targets =
+        apr_palloc(p, sizeof(*targets) * (apr_hash_count(found) + 1));
+    int n = 0;
+
+    for (at = apr_hash_first(p, found); at != NULL; at = apr_hash_next(at))
+        targets[n++] = *(const bl_target_t *)apr_hash_this_val(at);
+    /* The same receivers in the same order, generation after generation. */
+    qsort(targets, (apr_size_t)n, sizeof(*targets), by_key);
+    *count = n;
+    return targets;
 }

@@ -32,6 +32,7 @@
 #include "bl_historian.h"
 #include "bl_intake.h"
 #include "bl_job.h"
+#include "bl_notifier.h"
 #include "bl_orphans.h"
 #include "bl_recovery.h"
 #include "bl_retention.h"
@@ -46,6 +47,9 @@
 /* ...nor for a database; the next runner's historian compares logs and rows.
  */
 #define HISTORY_TIME apr_time_from_sec(2)
+
+/* ...nor for other servers; the next one's courier tells them. */
+#define NOTIFY_TIME apr_time_from_sec(2)
 
 /* A log that could not be ended is tried again. */
 #define UNENDED_TIME apr_time_from_sec(10)
@@ -76,6 +80,7 @@ typedef struct {
     bl_orphans_t *orphans;
     bl_retention_t *retention;
     bl_historian_t *historian; /* NULL: not yet, it will look by itself */
+    bl_notifier_t *notifier;   /* NULL: not yet, it will look by itself */
     apr_uint64_t last_build;
     bl_stamp_t removed_id; /* of the last record that was removed; 0: none */
     bl_stamp_t watermark;
@@ -185,6 +190,8 @@ static void build_ended(void *baton, apr_uint64_t build, bl_stamp_t last_id)
     bl_retention_add(r->retention, build, last_id);
     if (r->historian != NULL)
         bl_historian_ended(r->historian, build);
+    if (r->notifier != NULL)
+        bl_notifier_ended(r->notifier, build);
 }
 
 /* Before its log goes: whoever comes back later, to whichever runner, is told
@@ -383,6 +390,7 @@ static void take_order(void *baton, const bl_order_t *order,
         /* Before it is accepted: should this runner be killed now the next one
          * has it. */
         bl_job_store(job);
+        bl_notifier_expect(r->notifier, bl_job_build(job)->id, order);
         note_delivery(r, order, bl_job_build(job)->id);
         accepted.build = bl_job_build(job)->id;
         accepted.json = bl_build_to_json(bl_job_build(job), p);
@@ -451,6 +459,10 @@ static void take_limits(void *baton, const bl_limits_t *limits, int log_fd)
     runner_t *r = baton;
 
     r->limits = *limits;
+    /* These live only as long as the message. */
+    r->limits.targets = NULL;
+    r->limits.target_count = 0;
+    bl_notifier_set_targets(r->notifier, limits);
     r->host.line_limit = limits->line_limit;
     if (log_fd >= 0)
         r->setup->log_changed(log_fd);
@@ -579,6 +591,8 @@ static apr_time_t tick(runner_t *r)
     due = bl_orphans_tick(r->orphans);
     next = due < next ? due : next;
     due = bl_retention_tick(r->retention, &r->limits);
+    next = due < next ? due : next;
+    due = bl_notifier_tick(r->notifier);
     next = due < next ? due : next;
     due = bl_historian_tick(r->historian);
     return due < next ? due : next;
@@ -749,6 +763,8 @@ static apr_status_t begin(runner_t *r)
     bl_watch_set(&r->host, &r->lifeline, 1);
     bl_historian_create(&r->historian, &r->host, r->setup->db_driver,
                         r->setup->db_params, r->pool);
+    bl_notifier_create(&r->notifier, &r->host, r->setup->state_dir,
+                       &r->setup->limits, r->pool);
     return bl_intake_create(&r->intake, &r->host, r->setup->listen_fd,
                             r->setup->parent, r->setup->user, &calls, r->pool);
 }
@@ -779,6 +795,7 @@ int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
             (long)getpid(), setup->state_dir);
     loop(&r);
     bl_table_set_runner(r.host.table, 0);
+    bl_notifier_stop(&r.notifier, NOTIFY_TIME);
     bl_historian_stop(&r.historian, HISTORY_TIME);
     bl_diag(BL_DIAG_NOTICE, 0, "BL0241 runner %ld ends", (long)getpid());
     return 0;

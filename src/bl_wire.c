@@ -64,6 +64,12 @@ enum {
     KEY_MASK,
     KEY_MARK, /* + its index */
     KEY_MARK_LAST = KEY_MARK + BL_WIRE_MARKS - 1,
+    KEY_NOTIFY_COUNT,
+    KEY_NOTIFY,
+    KEY_TARGET_COUNT,
+    KEY_TARGET,
+    KEY_TARGET_URL,
+    KEY_TARGET_SECRET,
     KEY_RLIMIT_SOFT = 0x100, /* + bl_wire_rlimit_e */
     KEY_RLIMIT_HARD = 0x200, /* + bl_wire_rlimit_e */
     KEY_MESSAGE = 0x300      /* + bl_build_state_e */
@@ -379,6 +385,30 @@ static void code_masks(codec_t *c, bl_order_t *order)
     }
 }
 
+static int is_hex(const char *text, apr_size_t len)
+{
+    return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
+}
+
+static void code_notify(codec_t *c, bl_order_t *order)
+{
+    int i;
+
+    if (!is_there(c, KEY_NOTIFY_COUNT, order->notify_count > 0))
+        return;
+    code_count(c, KEY_NOTIFY_COUNT, &order->notify_count, 1,
+               BL_WIRE_TARGETS_MAX);
+    if (c->broken)
+        return;
+    if (c->direction == READ)
+        order->notify = apr_pcalloc(c->p, (apr_size_t)order->notify_count *
+                                              sizeof(*order->notify));
+    for (i = 0; i < order->notify_count && !c->broken; i++) {
+        code_text(c, KEY_NOTIFY, &order->notify[i]);
+        require(c, !c->broken && is_hex(order->notify[i], BL_WIRE_KEY_LEN));
+    }
+}
+
 /* Only an order that comes from a hook has any. */
 static void code_marks(codec_t *c, bl_order_t *order)
 {
@@ -387,9 +417,7 @@ static void code_marks(codec_t *c, bl_order_t *order)
     for (i = 0; i < BL_WIRE_MARKS; i++) {
         code_optional(c, KEY_MARK + i, &order->marks[i]);
         require(c, c->broken || order->marks[i] == NULL ||
-                       (strlen(order->marks[i]) == BL_WIRE_MARK_LEN &&
-                        strspn(order->marks[i], "0123456789abcdef") ==
-                            BL_WIRE_MARK_LEN));
+                       is_hex(order->marks[i], BL_WIRE_MARK_LEN));
     }
 }
 
@@ -415,6 +443,7 @@ static void code_order(codec_t *c, void *message)
     code_env(c, order);
     code_masks(c, order);
     code_marks(c, order);
+    code_notify(c, order);
     code_time(c, KEY_TIMEOUT, &order->timeout, 1);
     code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
     code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
@@ -460,6 +489,27 @@ apr_status_t bl_wire_order_read(bl_order_t **out, const bl_wire_frame_t *frame,
 
 /* ---- limits --------------------------------------------------------- */
 
+static void code_targets(codec_t *c, bl_limits_t *limits)
+{
+    int i;
+
+    code_count(c, KEY_TARGET_COUNT, &limits->target_count, 0,
+               BL_WIRE_TARGETS_MAX);
+    if (c->broken)
+        return;
+    if (c->direction == READ)
+        limits->targets = apr_pcalloc(c->p, (apr_size_t)limits->target_count *
+                                                sizeof(*limits->targets));
+    for (i = 0; i < limits->target_count && !c->broken; i++) {
+        bl_target_t *target = &limits->targets[i];
+
+        code_text(c, KEY_TARGET, &target->key);
+        require(c, !c->broken && is_hex(target->key, BL_WIRE_KEY_LEN));
+        code_text(c, KEY_TARGET_URL, &target->url);
+        code_text(c, KEY_TARGET_SECRET, &target->secret);
+    }
+}
+
 static void code_limits(codec_t *c, void *message)
 {
     bl_limits_t *limits = message;
@@ -471,6 +521,7 @@ static void code_limits(codec_t *c, void *message)
     code_uint32(c, KEY_KEEP_COUNT, &limits->keep_count, 0, APR_UINT32_MAX);
     code_time(c, KEY_KEEP_AGE, &limits->keep_age, 0);
     code_number(c, KEY_KEEP_SIZE, &limits->keep_size, 0, APR_UINT64_MAX);
+    code_targets(c, limits);
 }
 
 apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
@@ -484,7 +535,7 @@ apr_status_t bl_wire_limits_write(const char **frame, apr_size_t *len,
 apr_status_t bl_wire_limits_read(bl_limits_t *out,
                                  const bl_wire_frame_t *frame, apr_pool_t *p)
 {
-    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
+    bl_limits_t limits = {0};
     apr_status_t rv =
         message_read(&limits, frame, BL_WIRE_LIMITS, code_limits, p);
 

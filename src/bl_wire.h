@@ -56,6 +56,18 @@ typedef enum {
     BL_WIRE_READY      /* runner -> request thread: yes; no is a refusal */
 } bl_wire_type_e;
 
+/* Who is told how builds ended: of the whole server, of a build. */
+#define BL_WIRE_TARGETS_MAX 64
+
+/* Hexadecimal digits of a target's key. */
+#define BL_WIRE_KEY_LEN 32
+
+typedef struct {
+    const char *key;    /* by which an order names it */
+    const char *url;    /* http or https; may hold what is secret */
+    const char *secret; /* as bl_sign_key takes it; "": it is not signed */
+} bl_target_t;
+
 typedef struct {
     const char *name;
     const char *command; /* for /bin/sh -c */
@@ -93,6 +105,8 @@ typedef struct {
     bl_wire_rlimit_t rlimits[BL_WIRE_RLIMIT_COUNT];
     /* Of a hook's delivery, that it begins no second build; NULL: none. */
     const char *marks[BL_WIRE_MARKS];
+    int notify_count;    /* 0 .. BL_WIRE_TARGETS_MAX */
+    const char **notify; /* keys of bl_target_t */
     /* The last line by final state; index bl_build_state_e; NULL: default. */
     const char *messages[7];
 } bl_order_t;
@@ -109,6 +123,8 @@ typedef struct {
     apr_uint32_t keep_count;
     apr_interval_time_t keep_age;
     apr_uint64_t keep_size; /* bytes on the disk, all logs */
+    int target_count;       /* 0 .. BL_WIRE_TARGETS_MAX */
+    bl_target_t *targets;
 } bl_limits_t;
 
 typedef enum {

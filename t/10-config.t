@@ -139,6 +139,13 @@ my @values = (
          (map { ["a gitea good $_", $_, qr/a pattern such as main/] } qw(branch= path= branch=! path=!!x)),
          ['a plain good path=x', 'path=x', qr/a plain delivery names no files/],
          (map { ["a $_", '', qr/takes a name, .*the file of a secret/] } '', 'github')]],
+    (map { my $where = $_; ['BuildLogNotify', $where,
+        ['http://127.0.0.1/', 'https://ci.example.org:8443/a/b?c=d secret=good', "http://[::1]:80 secret=$dir/coded", 'none', 'https://a'],
+        [(map { [$_, undef, qr{none, or a URL such as https://}] } 'x', '/x', 'ftp://a/', 'https:///x', 'https://u:p@a/', 'https://a/#b', 'HTTP://a', 'nobody',
+            "https://a/\xc3\xa4", 'https://a/' . 'x' x 2000),
+         ['none secret=good', 'none', qr/none, or a URL/],
+         ['http://a good', 'good', qr/secret= and the path of a file/], ['http://a Secret=good', 'Secret=good', qr/secret= and the path/]]] }
+        '', $directory),
     (map { my $where = $_; ['BuildLogMessage', $where,
         ['succeeded "All done"', 'timed-out late', 'accepted "Here we go"', 'lost x',
          'failed x', 'cancelled x', 'failed ' . 'x' x 1000],
@@ -210,6 +217,14 @@ subtest 'secrets of hooks, and their places' => sub {
         isnt $status, 0, "$file stops httpd -t";
         like $out, qr/^BuildLogHook: the secret's file \S*\Q$file\E $says{$file}/m, '... and it says what is wrong';
     }
+    for my $file (sort keys %says) {
+        my ($status, $out) = check($minimal . $load . "BuildLogNotify http://a secret=$file");
+        isnt $status, 0, "... so it does as that of a receiver: $file";
+        like $out, qr/^BuildLogNotify: the secret's file \S*\Q$file\E $says{$file}/m, '... and it says what is wrong';
+    }
+    my $many = sub { join "\n", $minimal, $load, map { "BuildLogNotify http://a/$_" } 1 .. $_[0] };
+    is +(check($many->(64)))[0], 0, '64 receivers are taken';
+    like +(check($many->(65)))[1], qr{^BuildLogNotify: "http://a/65" is not allowed; it must be one of at most 64 receivers}m, '65 are not';
     my $twice = sub { join '', map { in("Directory $dir/$_", 'BuildLogHook shop github good') . "\n" } @_ };
     my ($status, $out) = check($minimal . $load . $twice->('one', 'two'));
     isnt $status, 0, 'two hooks of one name stop httpd -t';
@@ -231,7 +246,7 @@ my @server = ('BuildLogStateDir x', 'BuildLogUser nobody', 'BuildLogMaxBuilds 1'
     'BuildLogMaxQueue 1', 'BuildLogMaxClients 1', 'BuildLogLineLimit 1024');
 my @project = ('BuildLog On', 'BuildLogStep a b', 'BuildLogTitle x', 'BuildLogTimeout 1h',
     'BuildLogIdleTimeout 1h', 'BuildLogKillGrace 1', 'BuildLogMaxLog 1M', 'BuildLogSetEnv A b',
-    'BuildLogPassEnv A', 'BuildLogMask A');
+    'BuildLogPassEnv A', 'BuildLogMask A', 'BuildLogNotify http://a');
 my @hook = ('BuildLogHook shop plain good');
 my @endpoint = ('BuildLogPing 1', 'BuildLogRetry 1', 'BuildLogFlush 1',
     'BuildLogTimeFormat %s', 'BuildLogAllowOrigin http://a', 'BuildLogMessage failed x');

@@ -462,7 +462,7 @@ static void send_with(const char *bytes, apr_size_t len, int count)
 
 static void test_descriptors(void)
 {
-    bl_limits_t limits = {1, 1, 256, 0, 0, 0};
+    bl_limits_t limits = {1, 1, 256, 0, 0, 0, 0, NULL};
     int before = descriptors(), i;
     const char *text;
     apr_size_t len;

@@ -70,7 +70,7 @@ int main(void)
 {
     static const bl_retention_calls_t told = {on_goes, on_gone, NULL};
     char dir[] = "/tmp/retention-XXXXXX";
-    bl_limits_t limits = {1, 1, 1024, 2, 0, 0};
+    bl_limits_t limits = {1, 1, 1024, 2, 0, 0, 0, NULL};
     bl_retention_t *retention;
     apr_uint64_t build;
     const char *stuck;

@@ -329,7 +329,7 @@ static void test_torn(void)
 
 static void test_foreign(void)
 {
-    bl_limits_t limits = {1, 1, 4096, 0, 0, 0};
+    bl_limits_t limits = {1, 1, 4096, 0, 0, 0, 0, NULL};
     bl_refusal_t refusal = {BL_REFUSED_STORE, "text"};
     char *zeros = apr_pcalloc(pool, BL_WIRE_BODY_MAX + 100);
     const char *frame;

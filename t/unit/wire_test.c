@@ -115,6 +115,12 @@ static apr_status_t take(const char *bytes, apr_size_t len)
 
 static const char *env[] = {"PATH=/usr/bin:/bin", "EMPTY=", "A==\n"};
 static const char *masks[] = {"EMPTY", "B"};
+static const char *notify[] = {"00000000000000000000000000000000",
+                               "0123456789abcdef0123456789abcdef"};
+static bl_target_t targets[] = {
+    {"00000000000000000000000000000000", "https://ci.example.org/x?y=1",
+     "s3cret"},
+    {"0123456789abcdef0123456789abcdef", "http://[::1]:8080/", ""}};
 
 static bl_wire_step_t steps[] = {
     {"install", "yarn install"},
@@ -136,6 +142,8 @@ static bl_order_t order_make(void)
     order.env = env;
     order.mask_count = 2;
     order.masks = masks;
+    order.notify_count = 2;
+    order.notify = notify;
     order.marks[0] = "0123456789abcdef0123456789abcdef";
     order.marks[1] = "fedcba9876543210fedcba9876543210";
     order.timeout = apr_time_from_sec(3600);
@@ -165,7 +173,7 @@ static frame_t order_frame(const bl_order_t *order)
 
 static frame_t limits_frame(void)
 {
-    bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
+    bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536, 2, targets};
     frame_t frame = {NULL, 0};
 
     if (bl_wire_limits_write(&frame.bytes, &frame.len, &limits, pool) !=
@@ -236,15 +244,18 @@ static void examples(frame_t *frames)
 
 static void test_bytes(void)
 {
-    static const char want[] = "BLW1\2\0\0\0\x54\0\0\0"
+    static const char want[] = "BLW1\2\0\0\0\x62\0\0\0"
                                "\x0C\0\x08\0\0\0\2\0\0\0\0\0\0\0"
                                "\x0D\0\x08\0\0\0\x40\0\0\0\0\0\0\0"
                                "\x0E\0\x08\0\0\0\0\x40\0\0\0\0\0\0"
                                "\x14\0\x08\0\0\0\xE8\3\0\0\0\0\0\0"
                                "\x15\0\x08\0\0\0\x20\x1C\0\0\0\0\0\0"
-                               "\x16\0\x08\0\0\0\0\0\1\0\0\0\0\0";
-    frame_t frame = limits_frame();
+                               "\x16\0\x08\0\0\0\0\0\1\0\0\0\0\0"
+                               "\x1E\0\x08\0\0\0\0\0\0\0\0\0\0\0";
+    bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536, 0, NULL};
+    frame_t frame = {NULL, 0};
 
+    bl_wire_limits_write(&frame.bytes, &frame.len, &limits, pool);
     is_mem(frame.bytes, frame.len, want, sizeof(want) - 1,
            "limits: header, keys, lengths, numbers");
 }
@@ -299,6 +310,9 @@ static void test_order(void)
     ok(back->mask_count == 2 && same_text(back->masks[0], "EMPTY") &&
            same_text(back->masks[1], "B"),
        "order: names of secrets");
+    ok(back->notify_count == 2 && same_text(back->notify[0], notify[0]) &&
+           same_text(back->notify[1], notify[1]),
+       "order: who is told");
     ok(same_text(back->marks[0], order.marks[0]) &&
            same_text(back->marks[1], order.marks[1]),
        "order: marks of a delivery");
@@ -366,7 +380,7 @@ static void test_answers(void)
     bl_wire_frame_t frame;
     bl_accepted_t accepted = {0, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
-    bl_limits_t limits = {0, 0, 0, 0, 0, 0};
+    bl_limits_t limits = {0};
     apr_size_t need;
 
     bl_wire_frame_read(&frame, &need, bytes.bytes, bytes.len);
@@ -385,6 +399,13 @@ static void test_answers(void)
            limits.max_builds == 2 && limits.max_queue == 64 &&
            limits.line_limit == 16384,
        "limits: back");
+    ok(limits.target_count == 2 &&
+           same_text(limits.targets[0].key, targets[0].key) &&
+           same_text(limits.targets[0].url, targets[0].url) &&
+           same_text(limits.targets[0].secret, targets[0].secret) &&
+           same_text(limits.targets[1].url, targets[1].url) &&
+           same_text(limits.targets[1].secret, ""),
+       "limits: who may be told");
 }
 
 /* ---- frames --------------------------------------------------------- */
@@ -606,8 +627,8 @@ static void test_field_order(void)
         /* An order does without the user, each of two marks and each of two
          * messages. */
         is_u64(missing, i == 0 ? 5 : 0, "message %u: no field may miss", i);
-        /* Two variables next to each other, twice, and two names. */
-        is_u64(swapped, i == 0 ? 3 : 0, "message %u: the order is fixed", i);
+        /* Two variables next to each other, twice, two names, two keys. */
+        is_u64(swapped, i == 0 ? 4 : 0, "message %u: the order is fixed", i);
     }
 }
 
@@ -756,7 +777,7 @@ static void test_limits_values(void)
 
     for (i = 0; i < COUNT_OF(cases); i++) {
         frame_t other = with_number(&frame, cases[i].from, cases[i].to);
-        bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536};
+        bl_limits_t limits = {2, 64, 16384, 1000, 7200, 65536, 0, NULL};
 
         ok(take(other.bytes, other.len) == cases[i].rv, "limits read: %s",
            cases[i].name);
@@ -856,6 +877,8 @@ static void test_order_write(void)
     REFUSED(order.masks = bad_masks, "a secret that is NULL");
     REFUSED((bad_masks[1] = "", order.masks = bad_masks), "an empty one");
     REFUSED((bad_masks[1] = "A=1", order.masks = bad_masks), "one with =");
+    REFUSED(order.notify_count = BL_WIRE_TARGETS_MAX + 1, "too many told");
+    REFUSED(order.notify = bad_masks, "a key that is none");
     REFUSED(order.marks[0] = "", "an empty mark");
     REFUSED(order.marks[1] = "0123456789abcdef0123456789abcdeF",
             "a mark that is none");
@@ -950,7 +973,7 @@ static void test_types(void)
 {
     frame_t frames[EXAMPLES];
     bl_order_t *order = NULL;
-    bl_limits_t limits = {7, 7, 7, 7, 7, 7};
+    bl_limits_t limits = {7, 7, 7, 7, 7, 7, 0, NULL};
     bl_accepted_t accepted = {7, NULL};
     bl_refusal_t refusal = {BL_REFUSED_ORDER, NULL};
     unsigned taken = 0;
@@ -985,8 +1008,8 @@ static void test_types(void)
 static void test_corpus(void)
 {
     static const char *const good[] = {
-        "accepted",    "limits",      "order",  "order-full",
-        "order-least", "order-masks", "refused"};
+        "accepted",    "limits",      "order",   "order-full",
+        "order-least", "order-masks", "refused", "limits-targets"};
     char bytes[4096];
     size_t i;
 

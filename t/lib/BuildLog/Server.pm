@@ -394,8 +394,8 @@ sub pids
         if ((process_name($pid) // '') eq 'buildlog-runner') { $found{runner} = $pid }
         else { push @{ $found{children} }, $pid }
     }
-    # The historian stands beside the keepers, and is none.
-    $found{keepers} = [grep { (process_name($_) // '') ne 'buildlog-histor' } processes_below($found{runner})]
+    # Historian and courier stand beside the keepers, and are none.
+    $found{keepers} = [grep { (process_name($_) // '') !~ /^buildlog-(?:histor|notify)/ } processes_below($found{runner})]
         if $found{runner};
     return \%found;
 }
