@@ -487,6 +487,14 @@ static const char *add_mask(cmd_parms *cmd, void *dir, const char *name)
     return NULL;
 }
 
+static const char *add_notify(cmd_parms *cmd, void *dir, const char *url,
+                              const char *secret)
+{
+    const char *error = check_directory(cmd);
+
+    return error != NULL ? error : bl_peer_add_target(cmd, dir, url, secret);
+}
+
 static const char *set_message(cmd_parms *cmd, void *dir, const char *event,
                                const char *text)
 {
@@ -634,7 +642,7 @@ const command_rec bl_directives[] = {
     AP_INIT_TAKE_ARGV("BuildLogHook", bl_peer_add_hook, NULL, ACCESS_CONF,
                       "name, forge and secret's file of a webhook, and "
                       "perhaps branch=pattern path=pattern"),
-    AP_INIT_TAKE12("BuildLogNotify", bl_peer_add_target, NULL, ANYWHERE,
+    AP_INIT_TAKE12("BuildLogNotify", add_notify, NULL, ANYWHERE,
                    "URL that is told how builds ended, and perhaps "
                    "secret=file; or none"),
     AP_INIT_TAKE2("BuildLogMessage", set_message, NULL, ANYWHERE,

@@ -348,14 +348,11 @@ static const char *tell_nobody(bl_dir_conf_t *conf)
 const char *bl_peer_add_target(cmd_parms *cmd, void *dir, const char *url,
                                const char *secret)
 {
-    const char *error =
-        ap_check_cmd_context(cmd, NOT_IN_LOCATION | NOT_IN_FILES);
     apr_hash_t *targets = known(TARGETS_KEY, cmd->pool);
     bl_target_t *target = apr_pcalloc(cmd->pool, sizeof(*target));
     bl_dir_conf_t *conf = dir;
+    const char *error;
 
-    if (error != NULL)
-        return error;
     if (ap_cstr_casecmp(url, "none") == 0 && secret == NULL)
         return tell_nobody(conf);
     if (!is_url(url, cmd->temp_pool))
