@@ -9,11 +9,12 @@
  *               O2 to one receiver one POST at a time, to different ones
  *                  several: who is slow holds up nobody but himself
  *               O3 what waits is bounded, in number and in time
- * ORDER         To one receiver builds are told as they ended, but for one
- * that is tried again: then others may pass it DIAGNOSTICS   BL0262 given up;
- * BL0263 told, BL0264 will be tried again; BL0265 nobody is to be told any
- * more; BL0267 libcurl does not work. Of an address only scheme and host are
- * said: the rest may be secret
+ * ORDER         to one receiver builds are told as they ended, but for one
+ *               that is tried again: then others may pass it
+ * DIAGNOSTICS   BL0262 given up; BL0263 told, BL0264 will be tried again;
+ *               BL0265 nobody is to be told any more; BL0267 libcurl does not
+ *               work. Of an address only scheme and host are said: the rest
+ *               may be secret
  */
 #include "bl_courier.h"
 

@@ -5,9 +5,10 @@
  * FORMAT        BL_SEEN_MOST places of 48 bytes, written in turns: number of
  *               the entry from 1 on, build (8 bytes each, as this machine has
  *               them), mark (32). A number of 0 is a place that is free, and
- * so is what is behind the end of the file. Numbers tell where to go on:
- * behind the highest. LIMITS        A place that was half written when the
- * power failed is a mark that nothing has.
+ *               so is what is behind the end of the file. Numbers tell where
+ *               to go on: behind the highest.
+ * LIMITS        a place that was half written when the power failed is a mark
+ *               that nothing has
  */
 #include "bl_seen.h"
 

@@ -7,9 +7,10 @@
  *               are, neither from what is answered nor from when (H2)
  * ANSWERS       what is genuine gets 2xx, also when nothing is built: forges
  *               count anything else as a hook that is broken, and switch it
- * off in the end. 400 is for a payload that is none, 503 for what may be sent
- * again DIAGNOSTICS   BL0420 refused, BL0421 nothing is built, BL0422 the
- * project is none
+ *               off in the end. 400 is for a payload that is none, 503 for
+ *               what may be sent again
+ * DIAGNOSTICS   BL0420 refused, BL0421 nothing is built, BL0422 the project is
+ *               none
  */
 #include "bl_webhook.h"
 
