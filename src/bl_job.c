@@ -57,7 +57,8 @@ struct bl_job_t {
     apr_time_t begun;     /* by the clock of the loop; 0: not yet */
     bl_build_state_e end; /* what the build will have ended as */
     const char *reason;
-    int stopped; /* end and reason are from bl_job_stop */
+    int stopped;        /* end and reason are from bl_job_stop */
+    bl_build_t unended; /* as it was before its end, which is being written */
     const char *final_json;
     int is_spooled;           /* its order is on disk */
     apr_time_t spool_due;     /* not before; 0: it was not tried yet */
@@ -78,19 +79,20 @@ static apr_size_t record_growth(const bl_build_t *build)
 }
 
 /* The build as it is now, into the table alone: while its log cannot be
- * written this is all that can be told. */
+ * written this is all that can be told. Not of its end: that is told when it
+ * is in the file (write_end). */
 static void show_row(bl_job_t *job)
 {
-    const char *reason = job->build->reason;
+    bl_build_t build =
+        job->phase == PHASE_WRITING ? job->unended : *job->build;
 
     apr_pool_clear(job->scratch);
     job->shown_wait = bl_output_waits_for(job->output);
     if (job->shown_wait != NULL)
-        job->build->reason =
+        build.reason =
             apr_pstrcat(job->scratch, "waiting: ", job->shown_wait, NULL);
     bl_table_row_set(job->host->table, job->row, 0,
-                     bl_build_to_json(job->build, job->scratch));
-    job->build->reason = reason;
+                     bl_build_to_json(&build, job->scratch));
 }
 
 /* The build's record as it is now, into log and table. */
@@ -151,6 +153,7 @@ static void end_build(bl_job_t *job)
     bl_build_t *build = job->build;
 
     unspool(job);
+    job->unended = *build;
     bl_build_move(build, job->end);
     build->reason = job->reason;
     build->step = -1;

@@ -136,6 +136,29 @@ ends_alike($s, $loud, 'failed', name => 'the build that waited');
 is $s->build_record($loud)->{reason}, 'step "play" exited with code 3', 'its end has its own reason';
 works_again('room again');
 
+# ---- at the end of a build --------------------------------------------------------------------
+
+# All that it printed is stored, and its end is the first that does not fit.
+{
+    my $id  = $p{a}->start('out I run');
+    my $log = "$disk/state/logs/$id.log";
+    $p{a}->wait_for('I run');
+    my $head = length '2026-11-22T10:00:00.123456Z stdout F ' . "\n";
+    my $rest = (4096 - 200 - (-s $log) - $head) % 4096;
+    $p{a}->cue('out ' . 'x' x $rest);
+    wait_until { (-s $log) % 4096 == 4096 - 200 } 10, 'a page that is nearly full';
+    fill($disk);
+    $mark = length $s->error_log;
+    $p{a}->cue('exit 0');
+    wait_until { times_said($s, qr/BL0201 build $id: /, $mark) } 20, 'BL0201';
+    my $told = eval { wait_until { my $b = $s->build_record($id); $b->{reason} && $b } 10, 'a reason' } // {};
+    is $told->{state}, 'running', 'no room for its end: nobody is told of it before it is in the log';
+    is $told->{ended}, undef, '... nor when it was';
+    like $told->{reason} // '', qr/^waiting: .*No space left on device/, '... but what it waits for';
+    make_room($disk);
+    ends_alike($s, $id, 'succeeded', name => 'room for its end');
+}
+
 # ---- a build that waits in the queue ------------------------------------------------------------
 
 # Its first record fits, its order does not.
