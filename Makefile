@@ -1,5 +1,5 @@
 # mod_buildlog: `make help` lists what can be made.
-# Variables: PORT, MPM, TESTS, TIME, DESTDIR, PREFIX, V, CC, CFLAGS, APXS.
+# Variables: PORT, MPM, TESTS, TIME, SEED, DESTDIR, PREFIX, V, CC, CFLAGS, APXS.
 
 APXS   ?= apxs
 PORT   ?= 8080
@@ -155,6 +155,22 @@ tsan: ## pumps, table, wake-ups with many threads under ThreadSanitizer: TIME=30
 	@TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:history_size=4 \
 	    build/tsan/tsan/pump_tsan $(TIME)
 
+soak: TIME = 20m
+soak: $(MODULE) $(COMMAND) ## builds, viewers, faults of all kinds for TIME=20m (or seconds): SEED=
+	@t/deps.sh run test
+	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) SANITIZE='$(SANITIZE)' \
+	    DISK=48m SOAK=$(TIME) SEED=$(SEED) t/suite.sh event -v t/soak/soak.t
+
+# Tests in which the runner, its keepers and the historian do all that they can.
+# Not 52-lost.t: valgrind (3.19) does not know pidfd_send_signal, and what a
+# killed runner and its keeper leave behind would stay.
+VALGRIND_TESTS = $(addprefix t/,20-build.t 23-mask.t 25-steps.t 44-queue.t \
+    45-cancel.t 56-full.t 57-faults.t)
+valgrind: $(MODULE) $(COMMAND) ## tests of the runner under valgrind, some minutes: TESTS='t/45-cancel.t'
+	@t/deps.sh run test valgrind
+	@MODULE=$(MODULE) COMMAND=$(COMMAND) APXS=$(APXS) VALGRIND=1 \
+	    t/suite.sh event $(or $(TESTS),$(VALGRIND_TESTS))
+
 fuzz: ## fuzz each parser for TIME=60 seconds (clang's libFuzzer)
 	@t/deps.sh run fuzz
 	@$(MAKE) $(PARALLEL) $(FUZZ:%=$(BUILD)/fuzz/%)
@@ -199,6 +215,7 @@ clean: ## remove what was built (not what make deps installed)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-.PHONY: all deps deps-test run test lint unit suite root asan fuzz bench \
-        bench-store bench-page bench-proxy screenshots install uninstall clean help
+.PHONY: all deps deps-test run test lint unit suite root asan tsan soak \
+        valgrind fuzz bench bench-store bench-page bench-proxy screenshots \
+        install uninstall clean help
 .DELETE_ON_ERROR:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # deps.sh LIST... - installs what the lists name and this machine lacks
 #
-# Lists: run (build and serve), test (all tests), fuzz (make fuzz), analyze.
+# Lists: run (build and serve), test (all tests), fuzz (make fuzz), analyze,
+# valgrind.
 # What counts is that the thing is there, not which package brought it, so a
 # node or a yarn from elsewhere is as good. Nothing missing: nothing done, no
 # network, no root. The package is Debian's that brings it.
@@ -55,6 +56,10 @@ gcc                     gcc
 clang-tidy              clang-tidy
 '
 
+list_valgrind='
+valgrind                valgrind
+'
+
 there() { # COMMAND-OR-PATTERN...: is one of them there?
     for what in "$@"; do
         case $what in
@@ -76,6 +81,7 @@ for list in "$@"; do
     test) rows=$list_test page=1 ;;
     fuzz) rows=$list_fuzz ;;
     analyze) rows=$list_analyze ;;
+    valgrind) rows=$list_valgrind ;;
     *) echo "deps: no list $list" >&2; exit 2 ;;
     esac
     while read -r package things; do

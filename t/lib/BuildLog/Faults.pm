@@ -12,6 +12,7 @@ package BuildLog::Faults;
 #                                          the answer; close_database($db)
 #   ends_alike($s, $id, 'failed');         log, history, stream and API of a
 #                                          build tell of the same end
+#   my ($end, @wrong) = differences($s, $id)      the same without a test
 #   lines_of(@events), texts($s, $id)      [text] of a stream; of a log
 
 use strict;
@@ -25,7 +26,7 @@ use JSON::PP ();
 use Test::More ();
 
 our @EXPORT = qw(small_disk why_no_disk fill make_room limit unlimit leave_descriptors
-    database close_database ends_alike lines_of texts times_said cpu_seconds);
+    database close_database differences ends_alike lines_of texts times_said cpu_seconds);
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -163,36 +164,48 @@ sub _row
 }
 
 # Promise 5, and that each line is there: in the log, the stream and the
-# download, which are of the sums that the record has.
+# download, which are of the sums that the record has. Returns the record, and
+# what is not so. tail => 1: of the stream only its end; as => [PREFIX, { headers }]:
+# asked there, by who is let in.
+sub differences
+{
+    my ($s, $id, %opt) = @_;
+    my $path = $opt{database} // $s->state . '/history.db';
+    my ($prefix, $who) = @{ $opt{as} // ['', {}] };
+    my ($row, %end, $stream, @events);
+    # First, for it waits for the end.
+    $stream = $s->open_stream("$prefix/api/log/push?build=$id&format=json" . ($opt{tail} ? '&from=tail' : ''), headers => $who);
+    $stream->status == 200 or die "build $id: its stream: status " . $stream->status . "\n";
+    @events = $stream->rest(20);
+    $stream->close;
+    $end{stream} = $json->decode($events[-1]{data}) if @events && ($events[-1]{event} // '') eq 'end';
+    my $records = $s->log_records($id);
+    $end{log} = $json->decode($records->[-1]{text}) if @$records && grep { $_ eq 'end' } @{ $records->[-1]{tags} };
+    $end{API} = $s->get_json("$prefix/api/project/builds/$id", headers => $who);
+    eval { wait_until { $row = _row($s, $id, $path) } 45, 'a row' };
+    $end{history} = $row;
+
+    my @wrong = map { "$_ has no end" } grep { !$end{$_} } qw(API history log stream);
+    my %told = map { $_ => $json->encode($end{$_} // {}) } keys %end;
+    push @wrong, map { "$_: $told{$_}\nand not: " . ($told{log} // '') } grep { $told{$_} ne ($told{log} // '') } sort keys %told;
+    my $ends = grep { grep { $_ eq 'end' } @{ $_->{tags} } } @$records;
+    push @wrong, "$ends ends" if $ends != 1;
+    push @wrong, 'its ids do not rise' if grep { $records->[$_]{time} le $records->[ $_ - 1 ]{time} } 1 .. $#$records;
+    my $text  = $s->request('GET', "$prefix/api/project/builds/$id/log", headers => $who)->{body};
+    my @lines = grep { !grep { /^(?:build|end)$/ } @{ $_->{tags} } } @$records;
+    push @wrong, 'the download is not the log' if $text ne join '', map { $_->{text} . ($_->{tags}[0] eq 'P' ? '' : "\n") } @lines;
+    push @wrong, 'nor the stream' if !$opt{tail} && "@{[lines_of(@events)]}" ne "@{[map { $_->{text} } @lines]}";
+    push @wrong, 'nor what the record says of it' if sha256_hex($text) ne ($end{log}{sha256} // '');
+    return ($end{log}, @wrong);
+}
+
 sub ends_alike
 {
     my ($s, $id, $state, %opt) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $name = $opt{name} // "build $id";
-    my $path = $opt{database} // $s->state . '/history.db';
-    my ($row, %end, $stream, @events);
-    # First, for it waits for the end.
-    $stream = $s->open_stream("/api/log/push?build=$id&format=json");
-    @events = $stream->rest(20);
-    $stream->close;
-    $end{stream} = $json->decode($events[-1]{data}) if ($events[-1]{event} // '') eq 'end';
-    my $records = $s->log_records($id);
-    $end{log} = $json->decode($records->[-1]{text}) if grep { $_ eq 'end' } @{ $records->[-1]{tags} };
-    $end{API} = $s->build_record($id);
-    eval { wait_until { $row = _row($s, $id, $path) } 45, 'a row' };
-    $end{history} = $row;
-
-    my @wrong = map { "$_ has no end" } grep { !$end{$_} } sort keys %end;
-    my %told = map { $_ => $json->encode($end{$_} // {}) } keys %end;
-    push @wrong, map { "$_: $told{$_}\nand not: $told{log}" } grep { $told{$_} ne $told{log} } sort keys %told;
-    push @wrong, "it $end{log}{state}" if ($end{log}{state} // '') ne $state;
-    my $ends = grep { grep { $_ eq 'end' } @{ $_->{tags} } } @$records;
-    push @wrong, "$ends ends" if $ends != 1;
-    my $text = $s->request('GET', "/api/project/builds/$id/log")->{body};
-    my @lines = texts($s, $id);
-    push @wrong, 'the download is not the log' if $text ne join '', map { "$_\n" } @lines;
-    push @wrong, 'nor the stream' if "@{[lines_of(@events)]}" ne "@lines";
-    push @wrong, 'nor what the record says of it' if sha256_hex($text) ne ($end{log}{sha256} // '');
+    my ($end, @wrong) = differences($s, $id, %opt);
+    push @wrong, 'it ' . ($end->{state} // 'has no state') if ($end->{state} // '') ne $state;
     Test::More::is_deeply(\@wrong, [], "$name: $state in log, history, stream and API, with the same lines");
     return;
 }

@@ -415,6 +415,7 @@ sub log_records
     my $path = $self->state . "/logs/$id.log";
     open my $in, '<', $path or die "$path: $!\n";
     return [map {
+        s/^\0+//;    # the hole of a log beyond its limit
         /^(\S+) (stdout|stderr) (\S+) (.*)$/ or die "$path: no record: $_";
         { time => $1, stream => $2, tags => [split /:/, $3], text => $4 };
     } <$in>];

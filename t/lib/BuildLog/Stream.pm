@@ -15,6 +15,8 @@ package BuildLog::Stream;
 #                                dies if the stream ends before
 #   my @e = $s->rest(10)         all events until the server closes
 #   $s->lines(10)                data of the rest's message events
+#   $s->line(5)                  one line of what is no event stream, without its end; undef at
+#                                the end of the stream, also of one that is cut there
 #   $s->close                    in an orderly way: over TLS with a word
 #   $s->reset                    as a client that crashed: RST, and not a word
 #
@@ -224,6 +226,8 @@ sub lines
     return map { $_->{data} }
         grep { !exists $_->{event} && exists $_->{data} } $self->rest($seconds);
 }
+
+sub line { my ($self, $seconds) = @_; return $self->_line(time + ($seconds // 10)) }
 
 # All bytes of the body until the server closes: for what is no event stream.
 sub body
