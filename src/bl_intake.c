@@ -28,6 +28,9 @@
 /* Strangers are told of so often: whoever they are, they fill no log. */
 #define STRANGER_TIME apr_time_from_sec(10)
 
+/* What httpd may be in a container. */
+#define INIT 1
+
 /* Without descriptors nothing is taken for so long: peers wait in the queue.
  */
 #define PAUSE_TIME apr_time_from_sec(1)
@@ -210,10 +213,13 @@ static int peer_allowed(const bl_intake_t *intake, const struct ucred *cred)
 {
     if (cred->uid != 0 && cred->uid != intake->user)
         return 0;
+    if (cred->pid == intake->parent ||
+        bl_table_has_child(intake->host->table, (apr_uint32_t)cred->pid))
+        return 1;
     /* A child has a slot in the table, as a rule. To ask /proc takes a
-     * descriptor, and that the runner may see it (hidepid). */
-    return cred->pid == intake->parent ||
-           bl_table_has_child(intake->host->table, (apr_uint32_t)cred->pid) ||
+     * descriptor, and that the runner may see it (hidepid). Of process 1
+     * everybody is a child whose own parent has gone. */
+    return intake->parent != INIT &&
            bl_tree_parent(cred->pid) == intake->parent;
 }
 

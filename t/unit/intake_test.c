@@ -301,6 +301,36 @@ static void test_who(void)
     waitpid(other, NULL, 0);
 }
 
+/* Process 1, as httpd is in a container, becomes the parent of all whose own
+ * has gone: a CGI program only has to fork twice. */
+static void test_adopted(void)
+{
+    int before = strangers, taken = orders, i;
+    pid_t pid;
+
+    listen_as(1);
+    pid = fork();
+    if (pid == 0) {
+        if (fork() != 0)
+            _exit(0);
+        for (i = 0; i < 1000 && getppid() != 1; i++)
+            apr_sleep(apr_time_from_msec(5));
+        i = getppid() == 1 ? call() : -1;
+        if (i >= 0 && send(i, frame, frame_len, MSG_NOSIGNAL) > 0)
+            recv(i, &(char){0}, 1, 0); /* it stays until it is answered */
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    for (i = 0; i < 1000 && strangers == before && orders == taken; i++) {
+        turn();
+        apr_sleep(apr_time_from_msec(5));
+    }
+    if (strangers == before && orders == taken)
+        printf("# no process comes to process 1 here\n");
+    is_u64((uint64_t)orders, (uint64_t)taken,
+           "nor is one that httpd only adopted");
+}
+
 /* ---- what may be said ------------------------------------------------ */
 
 static void test_pieces(void)
@@ -558,6 +588,7 @@ int main(void)
     test_gone();
     orders = 0;
     test_who();
+    test_adopted();
     test_no_descriptors();
 
     unlink(address.sun_path);
