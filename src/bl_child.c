@@ -59,7 +59,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
         return;
     }
     rv = bl_pump_create(&pump, bl_daemon_table(), bl_daemon_wake(), slot,
-                        bl_daemon_logs_dir(), p);
+                        bl_daemon_generation(), bl_daemon_logs_dir(), p);
     if (rv != APR_SUCCESS) {
         pump = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,

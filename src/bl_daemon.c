@@ -88,6 +88,7 @@ static retained_t *retained;
 /* The same, or that of another version; NULL: there is no runner of ours. */
 static head_t *head;
 static apr_pool_t *config_pool;
+static apr_uint32_t generation;
 
 bl_table_t *bl_daemon_table(void)
 {
@@ -97,6 +98,11 @@ bl_table_t *bl_daemon_table(void)
 bl_wake_t *bl_daemon_wake(void)
 {
     return retained->wake;
+}
+
+apr_uint32_t bl_daemon_generation(void)
+{
+    return generation;
 }
 
 const char *bl_daemon_logs_dir(void)
@@ -492,6 +498,19 @@ static int go_on(retained_t *keep, server_rec *s)
     return OK;
 }
 
+/* Children that cannot end yet have viewers whom the old configuration let in.
+ */
+static void begin_generation(void)
+{
+    int slot, slots = bl_table_slot_count(retained->table);
+
+    generation = bl_table_new_generation(retained->table);
+    for (slot = 0; slot < slots; slot++) {
+        if (bl_table_slot_pid(retained->table, slot) != 0)
+            bl_wake_send(retained->wake, slot);
+    }
+}
+
 static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
@@ -515,6 +534,7 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
     if (!is_new && go_on(keep, s) != OK)
         return OK;
     retained = keep;
+    begin_generation();
     if (runner_lives()) {
         bl_limits_t limits = limits_now();
 

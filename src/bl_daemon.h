@@ -31,6 +31,9 @@ void bl_daemon_register_hooks(apr_pool_t *p);
 bl_table_t *bl_daemon_table(void);
 bl_wake_t *bl_daemon_wake(void);
 
+/** Child: of the configuration that it has. */
+apr_uint32_t bl_daemon_generation(void);
+
 /** The directory of logs. */
 const char *bl_daemon_logs_dir(void);
 

@@ -45,6 +45,7 @@ struct bl_pump_t {
     bl_table_t *table;
     bl_wake_t *wake;
     int slot;
+    apr_uint32_t generation;
     apr_pool_t *thread_pool; /* of the thread's handle: nobody else's */
 
     /* between threads */
@@ -121,6 +122,15 @@ static void sleep_until(bl_pump_t *pump, apr_time_t until)
     }
 }
 
+/* The child is told to end; or httpd has another configuration, and the child
+ * may not have been told so: in prefork it is when its request is over. Who
+ * may see is another question now. */
+static int must_stop(bl_pump_t *pump)
+{
+    return LOAD(pump->stopping) ||
+           bl_table_generation(pump->table) != pump->generation;
+}
+
 static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
 {
     bl_pump_t *pump = baton;
@@ -133,7 +143,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
 
         bl_audience_set_time(pump->audience, pump->now);
         take_inbox(pump);
-        if (LOAD(pump->stopping) && pump->stop_deadline == 0) {
+        if (pump->stop_deadline == 0 && must_stop(pump)) {
             pump->stop_deadline = pump->now + STOP_TIME;
             bl_audience_dismiss(pump->audience);
         }
@@ -181,8 +191,8 @@ static apr_status_t begin_thread(bl_pump_t *pump)
 }
 
 apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
-                            bl_wake_t *wake, int slot, const char *logs_dir,
-                            apr_pool_t *p)
+                            bl_wake_t *wake, int slot, apr_uint32_t generation,
+                            const char *logs_dir, apr_pool_t *p)
 {
     bl_pump_t *pump = apr_pcalloc(p, sizeof(*pump));
     apr_allocator_t *allocator;
@@ -191,6 +201,7 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
     pump->table = table;
     pump->wake = wake;
     pump->slot = slot;
+    pump->generation = generation;
     /* The child's pool is used by other threads too. */
     apr_pool_create(&pump->thread_pool, p);
     APR_RING_INIT(&pump->inbox, bl_arrival_t, ring);

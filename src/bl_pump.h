@@ -28,12 +28,14 @@ typedef struct bl_pump_t bl_pump_t;
 /**
  * Make a pump; its thread begins with the first viewer.
  *
- * @param slot  of the table, claimed by this child
- * @param p     the child's pool
+ * @param slot        of the table, claimed by this child
+ * @param generation  of the configuration that the child has; when the table
+ *                    has another one it is as if bl_pump_begin_stop was called
+ * @param p           the child's pool
  */
 apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
-                            bl_wake_t *wake, int slot, const char *logs_dir,
-                            apr_pool_t *p);
+                            bl_wake_t *wake, int slot, apr_uint32_t generation,
+                            const char *logs_dir, apr_pool_t *p);
 
 /* A viewer on its way to the pump. conn is filled in by who sends it. */
 typedef struct bl_arrival_t bl_arrival_t;

@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 
 #define TABLE_MAGIC                                                           \
-    APR_UINT64_C(0x424c5441424c4503) /* "BLTABLE", version 3                  \
+    APR_UINT64_C(0x424c5441424c4504) /* "BLTABLE", version 4                  \
                                       */
 #define CACHE_LINE 64
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
@@ -37,8 +37,9 @@ typedef struct {
     apr_uint32_t runner; /* pid; 0: no runner answers */
     apr_uint32_t rows;   /* high-water mark of rows in use; see rows_of */
     apr_uint32_t recent;
-    apr_uint32_t epoch; /* one more with each reset */
-    char pad[16];
+    apr_uint32_t epoch;      /* one more with each reset */
+    apr_uint32_t generation; /* of httpd's configuration */
+    char pad[12];
 } head_t;
 
 /* One cache line each: children write their own without disturbing others. */
@@ -130,6 +131,11 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
 int bl_table_is_current(const bl_table_t *t)
 {
     return t->head->magic == TABLE_MAGIC;
+}
+
+apr_uint32_t bl_table_new_generation(bl_table_t *t)
+{
+    return __atomic_add_fetch(&t->head->generation, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- runner --------------------------------------------------------- */
@@ -341,6 +347,11 @@ bl_counts_t *bl_table_counts(const bl_table_t *t)
 apr_uint32_t bl_table_runner(const bl_table_t *t)
 {
     return LOAD(t->head->runner);
+}
+
+apr_uint32_t bl_table_generation(const bl_table_t *t)
+{
+    return LOAD(t->head->generation);
 }
 
 bl_stamp_t bl_table_watermark(const bl_table_t *t)

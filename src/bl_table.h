@@ -78,6 +78,11 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p);
 /** Was this table made with the layout that this code knows? */
 int bl_table_is_current(const bl_table_t *t);
 
+/** httpd has another configuration: what earlier ones permitted holds no more.
+ * Pumps look at it when they are woken (all of them, by bl_wake_send). @return
+ * the number of this one, for the children to come */
+apr_uint32_t bl_table_new_generation(bl_table_t *t);
+
 /* ---- runner only ---------------------------------------------------- */
 
 /** Forget all rows and what was forgotten; the last id, the watermark (places
@@ -130,6 +135,9 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid);
 
 /** What is counted: everybody writes his own part. */
 bl_counts_t *bl_table_counts(const bl_table_t *t);
+
+/** Of httpd's configuration: the latest. */
+apr_uint32_t bl_table_generation(const bl_table_t *t);
 
 apr_uint32_t bl_table_runner(const bl_table_t *t);
 bl_stamp_t bl_table_watermark(const bl_table_t *t);

@@ -257,7 +257,7 @@ static void pump_begin(place_t *place, unsigned pid)
     apr_pool_create(&place->pool, NULL);
     place->slot = bl_table_slot_claim(table, pid);
     if (place->slot < 0 ||
-        bl_pump_create(&place->pump, table, wake, place->slot, dir,
+        bl_pump_create(&place->pump, table, wake, place->slot, 0, dir,
                        place->pool) != APR_SUCCESS)
         wrong("no slot, or no pump");
     COUNT(count.pumps, 1);

@@ -183,13 +183,16 @@ static void test_reset(void)
     bl_table_set_last_id(t, 700);
     bl_table_set_forgotten(t, 300);
     bl_table_publish(t, 600);
+    ok(bl_table_generation(t) == 0 && bl_table_new_generation(t) == 1 &&
+           bl_table_generation(t) == 1,
+       "configurations are counted");
     bl_table_reset(t);
     ok(bl_table_row_count(t) == 0 && bl_table_forgotten(t) == 0 &&
            bl_table_find(&row, t, 1, i) == APR_NOTFOUND,
        "reset forgets all rows");
     ok(bl_table_last_id(t) == 700 && bl_table_watermark(t) == 600 &&
-           bl_table_viewers(t) == 1,
-       "and keeps the ids, the watermark and the slots");
+           bl_table_viewers(t) == 1 && bl_table_generation(t) == 1,
+       "and keeps the ids, the watermark, the slots and the configuration");
 }
 
 /* A life of the server: builds begin and end, and what a viewer may still ask
