@@ -60,6 +60,7 @@ typedef struct {
     apr_array_header_t *page; /* bl_history_row_t */
     int next_row;             /* of these */
     int is_last_page;
+    int next_limit;    /* rows of the page behind that */
     int looked_at;     /* rows of the history */
     apr_uint64_t last; /* behind it the next page begins */
     int is_over;       /* nothing is behind it */
@@ -185,8 +186,9 @@ static apr_status_t read_page(list_t *list)
     }
     list->page = page;
     list->is_last_page = page->nelts < list->filter.limit;
-    /* The first one may do; who needs more needs many. */
-    list->filter.limit = LIMIT_MOST;
+    /* One may do; who needs more needs many. */
+    list->filter.limit = list->next_limit;
+    list->next_limit = LIMIT_MOST;
     return APR_SUCCESS;
 }
 
@@ -255,6 +257,10 @@ static void merge(list_t *list, int limit)
         }
         if (taken == limit)
             return;
+        if (list->filter.project != NULL && !may_see(list, row->project)) {
+            list->is_over = 1; /* nor any other: all are of this project */
+            return;
+        }
         list->last = row->id;
         if (!is_known(list, row->id) && may_see(list, row->project)) {
             APR_ARRAY_PUSH(list->found, const char *) =
@@ -355,7 +361,10 @@ int bl_list_send(request_rec *r)
     wrong = read_query(&list, &limit);
     if (wrong != NULL)
         return bl_error_send(r, HTTP_BAD_REQUEST, wrong);
-    list.filter.limit = limit;
+    /* Of one project nothing more is read before it is known that it may be
+     * seen: the time would tell that there are builds, and how many. */
+    list.filter.limit = list.filter.project != NULL ? 1 : limit;
+    list.next_limit = list.filter.project != NULL ? limit : LIMIT_MOST;
     apr_pool_create(&list.page_pool, r->pool);
     list.at = bl_table_watermark(bl_daemon_table());
     read_table(&list);
