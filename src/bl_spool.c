@@ -2,8 +2,9 @@
 /*
  * bl_spool.c - the orders of builds that wait, on disk
  *
- * FORMAT        the message (bl_wire.h) without the values of its secrets; if
- *               it names secrets, these behind it, sealed (bl_seal.h)
+ * FORMAT        the message (bl_wire.h); if it names secrets, "BLS1" and the
+ *               message sealed (bl_seal.h), about "BLS1" and the build's
+ * number
  */
 #include "bl_spool.h"
 
@@ -19,8 +20,11 @@
 #define OWNER_ONLY (APR_FPROT_UREAD | APR_FPROT_UWRITE)
 #define SUFFIX ".order"
 
-/* Of a file: an order, and a seal around as much at most. */
-#define FILE_MOST (2 * (BL_WIRE_HEADER_LEN + BL_WIRE_BODY_MAX))
+#define SEALED "BLS1"
+#define SEALED_LEN (sizeof(SEALED) - 1)
+
+/* Of a file: an order, and what a seal adds. */
+#define FILE_MOST (BL_WIRE_HEADER_LEN + BL_WIRE_BODY_MAX + 64)
 
 const char *bl_spool_dir(const char *state_dir, apr_pool_t *p)
 {
@@ -41,49 +45,46 @@ static const char *path_of(const char *dir, apr_uint64_t build, apr_pool_t *p)
 
 /* ---- secrets (P1) --------------------------------------------------- */
 
-/* The order without its secrets, and these: entries with a NUL behind each. */
-static void take_apart(bl_order_t *open, const char **secrets, apr_size_t *len,
-                       const bl_order_t *order, apr_pool_t *p)
+/* Another build's order is none of this one. */
+static const char *about(apr_uint64_t build, apr_pool_t *p)
 {
-    apr_size_t most = 0;
-    char *text, *end;
-    int i;
-
-    *open = *order;
-    open->env_count = 0;
-    open->env =
-        apr_palloc(p, sizeof(char *) * (apr_size_t)(order->env_count + 1));
-    for (i = 0; i < order->env_count; i++)
-        most += strlen(order->env[i]) + 1;
-    text = end = apr_palloc(p, most + 1);
-    for (i = 0; i < order->env_count; i++) {
-        const char *entry = order->env[i];
-
-        if (bl_wire_is_secret(order, entry)) {
-            memcpy(end, entry, strlen(entry) + 1);
-            end += strlen(entry) + 1;
-        }
-        else
-            open->env[open->env_count++] = entry;
-    }
-    *secrets = text;
-    *len = (apr_size_t)(end - text);
+    return apr_psprintf(p, SEALED "%" APR_UINT64_T_FMT, build);
 }
 
-static void put_together(bl_order_t *order, const char *secrets,
-                         apr_size_t len, apr_pool_t *p)
+static apr_status_t seal(const char **bytes, apr_size_t *len,
+                         const bl_seal_key_t *key, apr_uint64_t build,
+                         apr_pool_t *p)
 {
-    apr_array_header_t *env =
-        apr_array_make(p, order->env_count + 8, sizeof(char *));
-    const char *entry;
-    int i;
+    const char *what = about(build, p), *sealed;
+    apr_size_t sealed_len;
+    char *both;
+    apr_status_t rv;
 
-    for (i = 0; i < order->env_count; i++)
-        APR_ARRAY_PUSH(env, const char *) = order->env[i];
-    for (entry = secrets; entry < secrets + len; entry += strlen(entry) + 1)
-        APR_ARRAY_PUSH(env, const char *) = entry;
-    order->env = (const char **)env->elts;
-    order->env_count = env->nelts;
+    rv = bl_seal_close(&sealed, &sealed_len, key, *bytes, *len, what,
+                       strlen(what), p);
+    if (rv != APR_SUCCESS)
+        return rv;
+    both = apr_palloc(p, SEALED_LEN + sealed_len);
+    memcpy(both, SEALED, SEALED_LEN);
+    memcpy(both + SEALED_LEN, sealed, sealed_len);
+    *bytes = both;
+    *len = SEALED_LEN + sealed_len;
+    return APR_SUCCESS;
+}
+
+static int is_sealed(const char *bytes, apr_size_t len)
+{
+    return len >= SEALED_LEN && memcmp(bytes, SEALED, SEALED_LEN) == 0;
+}
+
+static apr_status_t unseal(const char **bytes, apr_size_t *len,
+                           const bl_seal_key_t *key, apr_uint64_t build,
+                           apr_pool_t *p)
+{
+    const char *what = about(build, p);
+
+    return bl_seal_open(bytes, len, key, *bytes + SEALED_LEN,
+                        *len - SEALED_LEN, what, strlen(what), p);
 }
 
 /* ---- files ---------------------------------------------------------- */
@@ -92,48 +93,38 @@ apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
                            const bl_order_t *order, const bl_seal_key_t *key,
                            apr_pool_t *p)
 {
-    const char *frame, *secrets, *sealed = "", *bytes;
-    apr_size_t frame_len, secrets_len, sealed_len = 0;
-    bl_order_t open;
-    apr_status_t rv;
+    const char *bytes;
+    apr_size_t len;
+    apr_status_t rv = bl_wire_order_write(&bytes, &len, order, p);
 
-    take_apart(&open, &secrets, &secrets_len, order, p);
-    rv = bl_wire_order_write(&frame, &frame_len, &open, p);
-    /* A seal stands behind each order with names of secrets, so that none is
-     * missing unnoticed. */
+    /* All of it: what is secret may stand in other variables, in commands and
+     * in messages, too. */
     if (rv == APR_SUCCESS && order->mask_count > 0)
-        rv = bl_seal_close(&sealed, &sealed_len, key, secrets, secrets_len,
-                           frame, frame_len, p);
+        rv = seal(&bytes, &len, key, build, p);
     if (rv != APR_SUCCESS)
         return rv;
-    bytes = frame;
-    if (sealed_len > 0) {
-        char *both = apr_palloc(p, frame_len + sealed_len);
-
-        memcpy(both, frame, frame_len);
-        memcpy(both + frame_len, sealed, sealed_len);
-        bytes = both;
-    }
-    return bl_replace(path_of(dir, build, p), bytes, frame_len + sealed_len,
-                      p);
+    return bl_replace(path_of(dir, build, p), bytes, len, p);
 }
 
-/* The whole file; *out is NULL when it is longer than any order. */
-static apr_status_t read_file(char **out, apr_size_t *len, const char *path,
-                              apr_pool_t *p)
+/* The whole file; *len is 0 when it is longer than any order. */
+static apr_status_t read_file(const char **out, apr_size_t *len,
+                              const char *path, apr_pool_t *p)
 {
     apr_finfo_t info;
     apr_file_t *file;
     apr_status_t rv;
 
-    *out = NULL;
+    *out = "";
+    *len = 0;
     rv = apr_file_open(&file, path, APR_FOPEN_READ, 0, p);
     if (rv != APR_SUCCESS)
         return rv;
     rv = apr_file_info_get(&info, APR_FINFO_SIZE, file);
     if (rv == APR_SUCCESS && info.size <= FILE_MOST) {
-        *out = apr_palloc(p, (apr_size_t)info.size + 1);
-        rv = apr_file_read_full(file, *out, (apr_size_t)info.size, len);
+        char *text = apr_palloc(p, (apr_size_t)info.size + 1);
+
+        rv = apr_file_read_full(file, text, (apr_size_t)info.size, len);
+        *out = text;
     }
     apr_file_close(file);
     return APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
@@ -143,27 +134,25 @@ apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
                            apr_uint64_t build, const bl_seal_key_t *key,
                            apr_pool_t *p)
 {
-    apr_size_t len = 0, need = 0, secrets_len;
-    const char *secrets;
+    apr_size_t len = 0, need = 0;
     bl_wire_frame_t frame;
+    const char *bytes;
     bl_order_t *order;
-    char *buf;
-    apr_status_t rv = read_file(&buf, &len, path_of(dir, build, p), p);
+    int sealed;
+    apr_status_t rv = read_file(&bytes, &len, path_of(dir, build, p), p);
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (buf == NULL ||
-        bl_wire_frame_read(&frame, &need, buf, len) != APR_SUCCESS ||
-        bl_wire_order_read(&order, &frame, p) != APR_SUCCESS ||
-        (need < len) != (order->mask_count > 0))
-        return APR_EGENERAL;
-    if (need < len) {
-        rv = bl_seal_open(&secrets, &secrets_len, key, buf + need, len - need,
-                          buf, need, p);
+    sealed = is_sealed(bytes, len);
+    if (sealed) {
+        rv = unseal(&bytes, &len, key, build, p);
         if (rv != APR_SUCCESS)
             return rv;
-        put_together(order, secrets, secrets_len, p);
     }
+    if (bl_wire_frame_read(&frame, &need, bytes, len) != APR_SUCCESS ||
+        need != len || bl_wire_order_read(&order, &frame, p) != APR_SUCCESS ||
+        sealed != (order->mask_count > 0))
+        return APR_EGENERAL;
     *out = order;
     return APR_SUCCESS;
 }

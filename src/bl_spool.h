@@ -11,8 +11,9 @@
  * nothing had been. What an order holds may be secret (its environment): the
  * files are their owner's alone.
  *
- * P1  the value of a variable that the order says is secret (BuildLogMask) is
- *     on disk in a sealed form only, for runners of the same server
+ * P1  an order that says that some of its variables are secret (BuildLogMask)
+ *     is on disk in a sealed form only, for runners of the same server, with
+ *     all that their values may stand in
  */
 #ifndef BL_SPOOL_H
 #define BL_SPOOL_H
@@ -36,8 +37,8 @@ apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
                            apr_pool_t *p);
 
 /** @return APR_SUCCESS; APR_ENOENT: there is none; APR_EGENERAL: it is none of
- * this version; APR_EMISMATCH: another server has sealed its secrets; an I/O
- * status */
+ * this version; APR_EMISMATCH: another server has sealed it, or for another
+ * build; an I/O status */
 apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
                            apr_uint64_t build, const bl_seal_key_t *key,
                            apr_pool_t *p);
