@@ -23,4 +23,13 @@
 apr_status_t bl_replace(const char *path, const char *bytes, apr_size_t len,
                         apr_pool_t *p);
 
+/**
+ * Read it: all of it, with a NUL behind it.
+ *
+ * @return APR_SUCCESS; APR_EGENERAL: it is no plain file, or longer than most;
+ *         APR_ENOENT; an I/O status
+ */
+apr_status_t bl_replace_read(const char **bytes, apr_size_t *len,
+                             const char *path, apr_size_t most, apr_pool_t *p);
+
 #endif /* BL_REPLACE_H */

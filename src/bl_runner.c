@@ -107,31 +107,30 @@ static bl_job_t *job_at(const runner_t *r, int i)
 /* Two lines: the last number given, and the id of the last record that was
  * removed (BuildLogKeep): both are in no log any more. */
 
+#define NUMBERS_MOST 64 /* bytes */
+
 static const char *number_path(const runner_t *r, apr_pool_t *p)
 {
     return apr_pstrcat(p, r->setup->state_dir, "/last-build", NULL);
 }
 
-static apr_uint64_t number_read(char **text)
+static apr_uint64_t number_read(const char **text)
 {
-    apr_int64_t n = apr_strtoi64(*text, text, 10);
+    char *end;
+    apr_int64_t n = apr_strtoi64(*text, &end, 10);
 
+    *text = end;
     return n > 0 ? (apr_uint64_t)n : 0;
 }
 
 static void number_load(runner_t *r, apr_pool_t *p)
 {
-    char text[64], *at = text;
-    apr_size_t len = sizeof(text) - 1;
-    apr_file_t *file;
+    const char *at;
+    apr_size_t len;
 
-    if (apr_file_open(&file, number_path(r, p), APR_FOPEN_READ, 0, p) !=
+    if (bl_replace_read(&at, &len, number_path(r, p), NUMBERS_MOST, p) !=
         APR_SUCCESS)
         return;
-    if (apr_file_read(file, text, &len) != APR_SUCCESS)
-        len = 0;
-    apr_file_close(file);
-    text[len] = '\0';
     r->last_build = number_read(&at);
     if (r->last_build > BL_BUILD_NUMBER_MAX)
         r->last_build = 0;

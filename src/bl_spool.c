@@ -106,30 +106,6 @@ apr_status_t bl_spool_save(const char *dir, apr_uint64_t build,
     return bl_replace(path_of(dir, build, p), bytes, len, p);
 }
 
-/* The whole file; *len is 0 when it is longer than any order. */
-static apr_status_t read_file(const char **out, apr_size_t *len,
-                              const char *path, apr_pool_t *p)
-{
-    apr_finfo_t info;
-    apr_file_t *file;
-    apr_status_t rv;
-
-    *out = "";
-    *len = 0;
-    rv = apr_file_open(&file, path, APR_FOPEN_READ, 0, p);
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = apr_file_info_get(&info, APR_FINFO_SIZE, file);
-    if (rv == APR_SUCCESS && info.size <= FILE_MOST) {
-        char *text = apr_palloc(p, (apr_size_t)info.size + 1);
-
-        rv = apr_file_read_full(file, text, (apr_size_t)info.size, len);
-        *out = text;
-    }
-    apr_file_close(file);
-    return APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
-}
-
 apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
                            apr_uint64_t build, const bl_seal_key_t *key,
                            apr_pool_t *p)
@@ -139,7 +115,8 @@ apr_status_t bl_spool_load(bl_order_t **out, const char *dir,
     const char *bytes;
     bl_order_t *order;
     int sealed;
-    apr_status_t rv = read_file(&bytes, &len, path_of(dir, build, p), p);
+    apr_status_t rv =
+        bl_replace_read(&bytes, &len, path_of(dir, build, p), FILE_MOST, p);
 
     if (rv != APR_SUCCESS)
         return rv;

@@ -354,6 +354,25 @@ static void test_foreign(void)
            load(9) != APR_ENOENT,
        "a directory");
     rmdir(path_of("9.order"));
+    /* Who waits for what is no file waits for ever: SIGALRM ends the test. */
+    alarm(20);
+    mkfifo(path_of("9.order"), 0600);
+    is_u64(load(9), APR_EGENERAL, "a fifo: nobody waits for it");
+    bl_spool_remove(dir, 9, pool);
+    save(9);
+    ok(rename(path_of("9.order"), path_of("8")) == 0 &&
+           symlink("8", path_of("9.order")) == 0 && load(9) == APR_EGENERAL,
+       "a link is not followed");
+    bl_spool_remove(dir, 9, pool);
+    mkfifo(path_of("9.order.new"), 0600);
+    ok(save(9) == APR_SUCCESS && load(9) == APR_SUCCESS &&
+           !is_there("9.order.new"),
+       "a fifo where the new one is written: nor is it written into");
+    ok(symlink("8", path_of("9.order.new")) == 0 && save(9) == APR_SUCCESS &&
+           load(8) == APR_ENOENT && unlink(path_of("8")) == 0,
+       "nor what a link there names");
+    bl_spool_remove(dir, 9, pool);
+    alarm(0);
     if (getuid() != 0) {
         save(9);
         chmod(path_of("9.order"), 0);
