@@ -20,6 +20,7 @@
 #include "bl_list.h"
 #include "bl_project.h"
 #include "bl_query.h"
+#include "bl_trust.h"
 
 typedef struct {
     const char *word;
@@ -124,7 +125,7 @@ static void set_head(request_rec *r, const char *svg)
                    "default-src 'none'");
     /* A page of another site can measure a picture that it shows: what only
      * this user may see it does not get, as nothing else (bl_route). */
-    if (r->user == NULL)
+    if (bl_trust_is_nobody(r))
         apr_table_setn(r->err_headers_out, "Cross-Origin-Resource-Policy",
                        "cross-origin");
 }

@@ -233,3 +233,14 @@ int bl_trust_host(request_rec *r)
            is_among(s->names, r->hostname) ||
            is_among(s->wild_names, r->hostname);
 }
+
+/* ---- nobody ---------------------------------------------------------- */
+
+int bl_trust_is_nobody(request_rec *r)
+{
+    const char *certificate = ap_ssl_var_lookup(
+        r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
+
+    return r->user == NULL && (certificate == NULL || *certificate == '\0' ||
+                               strcmp(certificate, "NONE") == 0);
+}

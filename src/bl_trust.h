@@ -41,4 +41,10 @@ const bl_trust_t *bl_trust_of(request_rec *r);
  */
 int bl_trust_host(request_rec *r);
 
+/**
+ * Is nothing known of who asks? A browser tells who its user is, by password,
+ * session or certificate, for what pages of other sites show, too.
+ */
+int bl_trust_is_nobody(request_rec *r);
+
 #endif /* BL_TRUST_H */

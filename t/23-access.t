@@ -401,6 +401,17 @@ subtest 'a directory that is one no longer' => sub {
     }
 };
 
+# A browser shows a certificate for pictures of other sites' pages, too.
+{
+    my $policy = sub {
+        my ($who, $project) = @_;
+        my $r = ask($who, 'GET', "/project/badge?projectPath=${projects}acc-$project");
+        return "$r->{status} " . ($r->{headers}{'cross-origin-resource-policy'} // '');
+    };
+    is $policy->('tls', 'granted'),   '200 cross-origin', 'a badge for nobody known may be part of other pages';
+    is $policy->('cert', 'verified'), '200 same-origin',  '... one for who has a certificate not';
+}
+
 # A project by its parameter, a build by its number: names of what is hidden tell
 # nothing, nor does the time that they take (a note: a busy machine has no test).
 {
