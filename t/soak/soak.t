@@ -391,14 +391,15 @@ sub percentile
 
 my ($v, $c) = @total{qw(viewers check)};
 for my $name (qw(lines connections reconnects drops failures polls answers whole ends documents stalled vanished gaps figures
-    ended late cut)) {
+    ended late hidden cut)) {
     $_ //= 0 for $v->{$name}, $c->{$name};
 }
 my $faults = $storm->counts;
 diag sprintf "%.0f s, SEED=%s", $span, $seed;
 delete $states{unknown};
 diag "builds:     $c->{ended} ended (" . join(', ', map { "$states{$_} $_" } sort keys %states)
-    . "), $c->{late} of them removed by age before they were compared; $figure{accepted} accepted, $figure{refused} refused for a while, $figure{unanswered} not answered";
+    . "), $c->{late} of them removed by age before they were compared, "
+    . "$c->{hidden} not known for a while; $figure{accepted} accepted, $figure{refused} refused for a while, $figure{unanswered} not answered";
 diag "lines:      $c->{lines} in logs";
 diag "deliveries: $v->{lines} lines to viewers; $v->{whole} builds whole, sums as in the record, $v->{ends} seen to their end, "
     . "$v->{documents} documents";

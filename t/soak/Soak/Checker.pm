@@ -44,12 +44,16 @@ sub _turn
     for my $id (sort { $a <=> $b } keys %{ $v->{live} }) {
         my $record = $record{$id};
         if (!$record) {
-            # Refused before it began (its number is not used again), or not
-            # kept any more, before it was looked at.
+            # Refused before it began: its number is not used again. Or its
+            # runner was killed on a full disk: for 10 s or so, until its end
+            # can be written, the next one does not know it.
+            $v->{missing}{$id} //= time;
+            next if time < $v->{missing}{$id} + 40;
             $v->_told($id, 'unknown');
             delete $v->{live}{$id};
             next;
         }
+        $v->{total}{hidden}++ if delete $v->{missing}{$id};
         next if $record->{state} !~ $final;
         last if $v->phase eq 'calm';
         delete $v->{live}{$id};
