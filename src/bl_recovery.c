@@ -37,7 +37,9 @@
 typedef struct {
     apr_off_t tail;
     bl_stamp_t last_id;
-    const char *end; /* JSON of the final record; NULL: the log has no end */
+    const char
+        *end; /* JSON of the final record; NULL: the log has no end... */
+    const char *unended; /* ...and this is told until it has; NULL: nothing */
 } found_t;
 
 typedef struct {
@@ -250,14 +252,27 @@ static void look_if_lost(recovery_t *r, const found_t *found, apr_pool_t *p)
         add_lost(r, build);
 }
 
+/* What is told of a build whose end cannot be written: nobody who comes for it
+ * is told that there is none. */
+static const char *unended(const bl_build_t *before, apr_status_t why,
+                           apr_pool_t *p)
+{
+    bl_build_t build = *before;
+    char text[128];
+
+    build.reason = apr_pstrcat(p, "waiting: its end cannot be written: ",
+                               apr_strerror(why, text, sizeof(text)), NULL);
+    return bl_build_to_json(&build, p);
+}
+
 /* A log without an end. @return APR_SUCCESS with found->end NULL: it waits */
 static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
                            apr_pool_t *p)
 {
     bl_tally_t *tally = bl_tally_create(p);
     missing_t missing;
+    bl_build_t *build, *before;
     const char *why;
-    bl_build_t *build;
     apr_status_t rv;
 
     memset(&missing, 0, sizeof(missing));
@@ -270,26 +285,38 @@ static apr_status_t settle(found_t *found, recovery_t *r, apr_uint64_t number,
     /* Also when its log does not say that it ran: on a full disk it may have
      * begun all the same. */
     add_lost(r, build);
-    return end_lost(found, r->host, build, tally, &missing, why, p);
+    before = bl_build_copy(build, p);
+    rv = end_lost(found, r->host, build, tally, &missing, why, p);
+    if (rv != APR_SUCCESS) {
+        found->end = NULL;
+        found->unended = unended(before, rv, p);
+    }
+    return rv;
 }
 
+/* Its row: from before its end, or a new one. */
 static apr_status_t show(const found_t *found, bl_host_t *host,
                          apr_uint64_t number, apr_pool_t *p)
 {
+    int final = found->end != NULL;
+    const char *json = final ? found->end : found->unended;
+    bl_table_row_t known;
     bl_build_t *build;
     apr_status_t rv;
     int row;
 
-    rv = bl_build_from_json(&build, found->end, strlen(found->end), p);
+    rv = bl_build_from_json(&build, json, strlen(json), p);
     /* An end that is none would be shown as running for ever. */
-    if (rv == APR_SUCCESS &&
-        (!bl_build_state_is_final(build->state) || build->id != number))
+    if (rv == APR_SUCCESS && (bl_build_state_is_final(build->state) != final ||
+                              build->id != number))
         rv = APR_EGENERAL;
+    if (rv == APR_SUCCESS &&
+        bl_table_find(&known, host->table, number, -1) == APR_SUCCESS)
+        row = known.row;
+    else if (rv == APR_SUCCESS)
+        rv = bl_table_row_add(host->table, &row, number, build->project, json);
     if (rv == APR_SUCCESS)
-        rv = bl_table_row_add(host->table, &row, number, build->project,
-                              found->end);
-    if (rv == APR_SUCCESS)
-        rv = bl_table_row_set(host->table, row, 1, found->end);
+        rv = bl_table_row_set(host->table, row, final, json);
     if (rv == APR_SUCCESS)
         bl_table_row_publish(host->table, row, found->tail, found->last_id);
     return rv;
@@ -310,6 +337,7 @@ static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
     const char *path = bl_log_path(host->logs_dir, number, p);
     found_t found;
     apr_status_t rv;
+    int has_row;
 
     rv = look(&found, host->logs_dir, number, p);
     if (rv == APR_SUCCESS && found.last_id == 0) {
@@ -326,10 +354,15 @@ static apr_status_t recover(recovery_t *r, apr_uint64_t number, int recent,
     }
     if (rv == APR_SUCCESS)
         r->out->ended(r->out->baton, number, found.last_id);
-    if (rv == APR_SUCCESS && recent)
-        rv = show(&found, host, number, p);
+    has_row = rv == APR_SUCCESS ? recent : found.unended != NULL;
+    if (has_row) {
+        apr_status_t shown = show(&found, host, number, p);
+
+        has_row = shown == APR_SUCCESS;
+        rv = rv == APR_SUCCESS ? shown : rv;
+    }
     /* Without a row its records are told as a gap. */
-    if (rv != APR_SUCCESS || !recent)
+    if (!has_row)
         forget(host, found.last_id);
     if (rv != APR_SUCCESS)
         bl_diag(BL_DIAG_WARNING, rv, "BL0231 %s cannot be used", path);

@@ -193,6 +193,13 @@ works_again('room again');
     ok eval { wait_until { times_said($s, qr{No space left on device.*BL0231 \Q$disk\E/state/logs/$first\.log}, $mark) } 10, 'BL0231' },
         'the runner is killed on the full disk: the next one says that a log cannot be ended' or diag substr $s->error_log, $mark;
     is_deeply [(stored($first))[0 .. $#before]], \@before, '... what was shown is there';
+    my $unended = $s->build_record($first) // {};
+    is $unended->{state}, 'running', '... the build is known' or diag explain $unended;
+    like $unended->{reason} // '', qr/^waiting: its end cannot be written: No space left on device/, '... with what it waits for';
+    my ($listed) = grep { $_->{id} == $first } @{ $s->get_json('/api/project/builds')->{builds} };
+    is_deeply $listed, $unended, '... in the list, too';
+    my $comes = $s->open_stream("/api/log/push?build=$first&format=json");
+    is_deeply [lines_of(lines_until($comes, scalar @before))], \@before, '... and who comes for it gets what is there';
     ok eval { wait_until { (($s->build_record($second) // {})->{reason} // '') =~ /^waiting: .*No space left on device/ } 10, 'a reason' },
         '... who waited waits still, and is told why' or diag $@;
     make_room($disk);
@@ -202,6 +209,8 @@ works_again('room again');
     push @shown, $w->rest(20);
     $w->close;
     is_deeply [lines_of(@shown)], [texts($s, $first)], '... its viewer got all that there is, and its end';
+    is eval { ($comes->rest(20))[-1]{event} }, 'end', '... as who came meanwhile';
+    $comes->close;
     ends_alike($s, $first, 'lost', name => 'what ran');
     works_again('after all that');
 }
