@@ -151,7 +151,10 @@ static int write_end(bl_job_t *job)
 static void end_build(bl_job_t *job)
 {
     bl_build_t *build = job->build;
+    const char *message = job->order->messages[job->end];
 
+    if (job->mask == NULL)
+        message = bl_secret_hide_text(message, job->order, job->pool);
     unspool(job);
     job->unended = *build;
     bl_build_move(build, job->end);
@@ -159,9 +162,8 @@ static void end_build(bl_job_t *job)
     build->step = -1;
     build->position = 0;
     build->ended = bl_stamp_next(job->host->last_id, job->host->now);
-    bl_output_note(
-        job->output, 0,
-        bl_words_last_line(build, job->order->messages[job->end], job->pool));
+    bl_output_note(job->output, 0,
+                   bl_words_last_line(build, message, job->pool));
     job->phase = PHASE_WRITING;
     write_end(job);
 }

@@ -82,3 +82,19 @@ void bl_secret_hide_words(bl_build_t *build, const bl_order_t *order,
     }
     apr_pool_destroy(scratch);
 }
+
+const char *bl_secret_hide_text(const char *text, const bl_order_t *order,
+                                apr_pool_t *p)
+{
+    bl_mask_t *mask = NULL;
+    apr_pool_t *scratch;
+
+    if (text == NULL || order->mask_count == 0)
+        return text;
+    apr_pool_create(&scratch, p);
+    text = mask_of(&mask, order, scratch) == APR_SUCCESS
+               ? bl_mask_text(mask, text, p)
+               : NULL;
+    apr_pool_destroy(scratch);
+    return text;
+}

@@ -35,4 +35,9 @@ apr_status_t bl_secret_hide(bl_mask_t **out, const bl_order_t *order,
                             const bl_build_t *build, bl_output_t *output,
                             apr_pool_t *p);
 
+/** A text of the order, for a build that has no mask: it has not begun, or has
+ * too many secrets. @return NULL: it cannot be masked */
+const char *bl_secret_hide_text(const char *text, const bl_order_t *order,
+                                apr_pool_t *p);
+
 #endif /* BL_SECRET_H */

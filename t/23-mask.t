@@ -58,6 +58,9 @@ BuildLogMask TOKEN
     BuildLogMessage failed "No $value{TOKEN} for you"
     BuildLogTitle "The $value{TOKEN} of 7"
 </Directory>
+<Directory "${projects}made-mask-waits">
+    BuildLogMessage cancelled "No $value{TOKEN} today"
+</Directory>
 <Directory "${projects}made-mask-large">
     BuildLogSetEnv LARGE "@{[ 'x' x 40_000 ]}"
     BuildLogMask LARGE
@@ -264,6 +267,16 @@ sub one_that_waits
     write_file($go, '');
     is ended($next)->{state}, 'succeeded', '... what waited has them all the same';
     is_deeply [said($next)], ['it is ***'], '... and does not show them';
+}
+
+# One that never began.
+{
+    my ($first, $next, $go) = one_that_waits();
+    is $s->request('POST', "/api/project/builds/$next/cancel")->{status}, 202, 'a build that waits is cancelled';
+    ended($next);
+    is_deeply [said($next, notes => 1)], ['No *** today: by 127.0.0.1'], '... its last line is masked, too';
+    write_file($go, '');
+    ended($first);
 }
 
 # The whole server is killed: what was sealed is lost with the key.
