@@ -29,6 +29,7 @@
 #include "bl_list.h"
 #include "bl_page.h"
 #include "bl_project.h"
+#include "bl_trust.h"
 
 int bl_api_answer(request_rec *r, int status, const char *json)
 {
@@ -324,8 +325,8 @@ static int answer_projects(request_rec *r)
         bl_json_set_string(answer, "streamOrigin", stream_origin);
     else
         bl_json_set_null(answer, "streamOrigin");
-    if (r->user != NULL)
-        bl_json_set_string(answer, "user", r->user);
+    if (bl_trust_of(r)->user != NULL)
+        bl_json_set_string(answer, "user", bl_trust_of(r)->user);
     else
         bl_json_set_null(answer, "user");
     return bl_api_answer(r, HTTP_OK, bl_json_text(answer, r->pool));

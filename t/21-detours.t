@@ -211,6 +211,7 @@ subtest 'a .htaccess does not say who somebody is' => sub {
         $r = ($s->post_build($project{all}, to => "$prefix/api/project/build", headers => $as{$who}))[2];
         is $r->{status}, 202, '... what is for all he may';
         is $r->{json}{build}{user}, undef, '... as nobody';
+        is get($who, "$prefix/api/project/projects")->{json}{user}, undef, '... and is told so';
         is get('nobody', "$prefix/api/project/projects")->{status}, 401, '... and it may ask for a password';
     }
     write_file("$docs/.htaccess", "Require all denied\n");
