@@ -17,8 +17,9 @@
  *               - the pending bytes are an end of what the state stands for
  *               - runs are disjoint, do not touch, and grow; the first begins
  *                 behind "at"
- *               - a run has at least BL_MASK_LEAST bytes, so what is given
- *                 fits where it was taken
+ *               - a run has at least BL_MASK_LEAST bytes, but for one whose
+ *                 beginning an earlier stream has given: what is given fits
+ *                 where it was taken
  */
 #include "bl_mask.h"
 
@@ -67,7 +68,7 @@ struct bl_masked_t {
     apr_size_t taken; /* end of the row */
     run_t *runs;
     int run_count;
-    int in_run; /* what was given last was *** */
+    apr_size_t stars; /* given last, of the run that may go on; 0: none */
 };
 
 /* ---- the tree ------------------------------------------------------- */
@@ -258,11 +259,12 @@ static apr_size_t give(bl_masked_t *m, apr_size_t pending)
         apr_size_t stop = pending;
 
         if (run != NULL && run->from <= m->at) {
-            if (!m->in_run) {
-                memcpy(m->row + len, STARS, STARS_LEN);
-                len += STARS_LEN;
-            }
-            m->in_run = 1;
+            apr_size_t stars = STARS_LEN - m->stars;
+
+            stars = stars < run->to - m->at ? stars : run->to - m->at;
+            memcpy(m->row + len, STARS, stars);
+            len += stars;
+            m->stars += stars;
             m->at = run->to;
             used++;
             continue;
@@ -273,7 +275,7 @@ static apr_size_t give(bl_masked_t *m, apr_size_t pending)
             stop = run->from;
         memmove(m->row + len, m->row + m->at, stop - m->at);
         len += stop - m->at;
-        m->in_run = 0;
+        m->stars = 0;
         m->at = stop;
     }
     if (used > 0) {
@@ -294,8 +296,8 @@ bl_masked_t *bl_masked_create(const bl_mask_t *mask, apr_size_t most,
 
     m->mask = mask;
     m->row = apr_palloc(p, room);
-    /* Between two runs there is a byte. */
-    m->runs = apr_palloc(p, sizeof(run_t) * (room / (BL_MASK_LEAST + 1) + 2));
+    /* Between two runs there is a byte; the first may be short. */
+    m->runs = apr_palloc(p, sizeof(run_t) * (room / (BL_MASK_LEAST + 1) + 3));
     return m;
 }
 
@@ -315,11 +317,10 @@ const char *bl_masked_finish(bl_masked_t *m, apr_size_t *len)
     apr_size_t hold = m->mask->nodes[m->state].hold;
 
     move_up(m);
-    if (hold >= BL_MASK_LEAST) /* M4 */
+    if (hold >= BL_MASK_LEAST && m->taken > 0) /* M4 */
         found(m, hold, m->taken);
     *len = give(m, m->taken);
-    m->state = 0;
-    m->in_run = 0;
+    m->stars = 0;
     return m->row;
 }
 

@@ -14,7 +14,9 @@
  * M3  what could still become a value with the bytes to come is held back,
  *     however long they take: never more than the longest form less a byte
  * M4  at the end of a stream the beginning of a value comes out as *** too, if
- *     it has BL_MASK_LEAST bytes: what printed it may have been killed
+ *     it has BL_MASK_LEAST bytes: what printed it may have been killed. Should
+ *     the next stream begin with the rest of it, that is no less a part of it:
+ *     what comes out of it is as short as it is, and *** at most
  * M5  time is linear in what is fed, memory does not grow with it
  */
 #ifndef BL_MASK_H

@@ -262,12 +262,13 @@ static void every_cut(const case_t *c, const bl_mask_t *mask)
     static char want[2 * MOST], so_far[2 * MOST];
     size_t len = strlen(c->text), cut, want_len;
     unsigned wrong = 0;
-    bl_masked_t *m = bl_masked_create(mask, len, pool);
+    bl_masked_t *m;
 
     want_len = model_all(want, c->text, len);
     is_mem(want, want_len, c->want, strlen(c->want), "%s: the model", c->name);
     for (cut = 0; cut <= len; cut++) {
         sink.len = 0;
+        m = bl_masked_create(mask, len, pool);
         feed(&sink, m, c->text, cut);
         feed(&sink, m, c->text + cut, len - cut);
         finish(&sink, m);
@@ -276,6 +277,7 @@ static void every_cut(const case_t *c, const bl_mask_t *mask)
                    c->name, cut);
     }
     sink.len = 0;
+    m = bl_masked_create(mask, len, pool);
     for (cut = 0; cut < len; cut++) {
         size_t n = model_so_far(so_far, c->text, cut + 1);
 
@@ -435,6 +437,41 @@ static void test_text(void)
 
 /* M5: what overlaps itself as much as can be takes no longer than what does
  * not. Half a minute would be quadratic; a busy machine is not. */
+/* A value goes on behind the end of a stream: a step ended, and what it has
+ * left behind holds the pipe. */
+static void test_over_the_end(void)
+{
+    static const char *const value[] = {"open sesame"};
+    static const struct {
+        const char *first, *second, *want;
+    } ends[] = {
+        {"open ses", "ame!", "***|***!"},
+        {"open sesa", "me!", "***|**!"},
+        {"open sesam", "e!", "***|*!"},
+        {"op", "en sesame!", "op|***!"},
+        {"open ses", "open sesame!", "***|***!"},
+        {"open ses", "", "***|"},
+        {"open ses", "x", "***|x"},
+    };
+    const bl_mask_t *mask = mask_of(value, 1);
+    size_t i;
+
+    for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        bl_masked_t *m = bl_masked_create(mask, 64, pool);
+        sink_t sink = {0};
+
+        feed(&sink, m, ends[i].first, strlen(ends[i].first));
+        finish(&sink, m);
+        take(&sink, "|", 1);
+        feed(&sink, m, ends[i].second, strlen(ends[i].second));
+        finish(&sink, m);
+        finish(&sink, m);
+        is_mem(sink.bytes, sink.len, ends[i].want, strlen(ends[i].want),
+               "an end between \"%s\" and \"%s\"", ends[i].first,
+               ends[i].second);
+    }
+}
+
 static void test_time(void)
 {
     enum { LEN = 65536 };
@@ -469,6 +506,7 @@ int main(void)
     apr_pool_create(&pool, NULL);
     test_cases();
     test_random();
+    test_over_the_end();
     apr_pool_clear(pool);
     test_nothing();
     test_text();
