@@ -14,6 +14,9 @@
 #include "bl_diag.h"
 #include "bl_forms.h"
 
+/* Where secrets may be, and cannot be looked for. */
+#define HIDDEN "***"
+
 static void say_short(const bl_build_t *build, bl_output_t *output,
                       const char *name, apr_pool_t *p)
 {
@@ -62,6 +65,15 @@ apr_status_t bl_secret_hide(bl_mask_t **out, const bl_order_t *order,
     return APR_SUCCESS;
 }
 
+static void hide_all(bl_build_t *build)
+{
+    int i;
+
+    build->title = HIDDEN;
+    for (i = 0; i < build->step_count; i++)
+        build->steps[i].name = HIDDEN;
+}
+
 /* A build that waits keeps no mask: there may be many. */
 void bl_secret_hide_words(bl_build_t *build, const bl_order_t *order,
                           apr_pool_t *p)
@@ -80,6 +92,8 @@ void bl_secret_hide_words(bl_build_t *build, const bl_order_t *order,
         for (i = 0; i < build->step_count; i++)
             build->steps[i].name = bl_mask_text(mask, build->steps[i].name, p);
     }
+    else
+        hide_all(build); /* it will not begin, and its record stays */
     apr_pool_destroy(scratch);
 }
 

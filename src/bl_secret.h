@@ -19,7 +19,8 @@
  * A build was ordered: mask what its record says of it in words. Its path is
  * what it is known by, and stays.
  *
- * @param build  title, user and names of steps are replaced
+ * @param build  title, user and names of steps are replaced; when there are
+ *               too many secrets to look for, title and names as a whole
  */
 void bl_secret_hide_words(bl_build_t *build, const bl_order_t *order,
                           apr_pool_t *p);

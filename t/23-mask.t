@@ -186,6 +186,8 @@ prints('progress', 'printf "10%%\r$TOKEN\r100%%\n"', '***', '100%');
     my $end = ended(start('large', 'echo never'));
     is $end->{state}, 'failed', 'values that are too large: the build does not begin';
     is $end->{reason}, 'BuildLogMask: the values have more than 32768 bytes together', '... and says why';
+    is_deeply [$end->{title}, map { $_->{name} } @{ $end->{steps} }], ['***', '***'],
+        '... and shows no words in which one may be';
 }
 
 # ---- what viewers get ------------------------------------------------------------
