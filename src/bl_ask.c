@@ -2,7 +2,7 @@
 /*
  * bl_ask.c - what httpd says to the runner: httpd's side of it
  *
- * DIAGNOSTICS   BL0105, BL0106
+ * DIAGNOSTICS   BL0105, BL0106, BL0118
  */
 #include "bl_ask.h"
 
@@ -23,7 +23,20 @@
 /* ...one that only asks how it is so long: it is asked again and again. */
 #define READY_TIME apr_time_from_sec(1)
 
-static int connect_runner(const char *path, apr_interval_time_t patience)
+/* The directory is the builder's: a build can put a socket of its own in the
+ * place of this one, and would be told what other builds are to be run with.
+ */
+static int is_ours(int fd, bl_ask_door_t door)
+{
+    struct ucred made = {0, 0, 0};
+    socklen_t len = sizeof(made);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &made, &len) == 0 &&
+           made.pid == door.listener;
+}
+
+static int connect_runner(bl_ask_door_t door, apr_interval_time_t patience,
+                          server_rec *s)
 {
     struct timeval time = {patience / APR_USEC_PER_SEC, 0};
     struct sockaddr_un address;
@@ -33,18 +46,26 @@ static int connect_runner(const char *path, apr_interval_time_t patience)
         return -1;
     memset(&address, 0, sizeof(address));
     address.sun_family = AF_UNIX;
-    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    apr_cpystrn(address.sun_path, door.path, sizeof(address.sun_path));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
         close(fd);
         return -1;
     }
-    return fd;
+    if (is_ours(fd, door))
+        return fd;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "BL0118 %s was put there by somebody else: nothing is told "
+                 "to it; stop and start httpd",
+                 door.path);
+    close(fd);
+    errno = EACCES;
+    return -1;
 }
 
 /* The new generation's limits, and its error log. */
-void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
+void bl_ask_set_limits(bl_ask_door_t door, const bl_limits_t *limits,
                        server_rec *s, apr_pool_t *p)
 {
     union {
@@ -73,7 +94,7 @@ void bl_ask_set_limits(const char *socket_path, const bl_limits_t *limits,
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(c), &log, sizeof(log));
-    fd = connect_runner(socket_path, ASK_TIME);
+    fd = connect_runner(door, ASK_TIME, s);
     if (fd < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) != (ssize_t)len)
         ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
                      "BL0105 the runner could not be told its new limits");
@@ -127,7 +148,7 @@ static apr_status_t receive_frame(bl_wire_frame_t *frame, int fd,
 }
 
 /* One message, one reply. */
-static void ask(bl_asked_t *asked, const char *socket_path,
+static void ask(bl_asked_t *asked, bl_ask_door_t door,
                 apr_interval_time_t patience, const char *text, apr_size_t len,
                 request_rec *r)
 {
@@ -137,7 +158,7 @@ static void ask(bl_asked_t *asked, const char *socket_path,
 
     memset(asked, 0, sizeof(*asked));
     asked->what = BL_ASKED_NO_RUNNER;
-    fd = connect_runner(socket_path, patience);
+    fd = connect_runner(door, patience, r->server);
     if (fd < 0)
         return;
     rv = send_all(fd, text, len);
@@ -166,36 +187,36 @@ static void refuse(bl_asked_t *asked, const char *why)
     asked->refused.text = why;
 }
 
-void bl_ask_build(bl_asked_t *asked, const char *socket_path,
+void bl_ask_build(bl_asked_t *asked, bl_ask_door_t door,
                   const bl_order_t *order, request_rec *r)
 {
     const char *text;
     apr_size_t len;
 
     if (bl_wire_order_write(&text, &len, order, r->pool) == APR_SUCCESS)
-        ask(asked, socket_path, ASK_TIME, text, len, r);
+        ask(asked, door, ASK_TIME, text, len, r);
     else
         refuse(asked,
                "The configuration of the project is too large for a build.");
 }
 
-void bl_ask_cancel(bl_asked_t *asked, const char *socket_path,
+void bl_ask_cancel(bl_asked_t *asked, bl_ask_door_t door,
                    const bl_cancel_t *cancel, request_rec *r)
 {
     const char *text;
     apr_size_t len;
 
     if (bl_wire_cancel_write(&text, &len, cancel, r->pool) == APR_SUCCESS)
-        ask(asked, socket_path, ASK_TIME, text, len, r);
+        ask(asked, door, ASK_TIME, text, len, r);
     else
         refuse(asked, "The request cannot be passed on.");
 }
 
-void bl_ask_ready(bl_asked_t *asked, const char *socket_path, request_rec *r)
+void bl_ask_ready(bl_asked_t *asked, bl_ask_door_t door, request_rec *r)
 {
     const char *text;
     apr_size_t len;
 
     bl_wire_bare_write(&text, &len, BL_WIRE_PROBE, r->pool);
-    ask(asked, socket_path, READY_TIME, text, len, r);
+    ask(asked, door, READY_TIME, text, len, r);
 }

@@ -116,12 +116,19 @@ const char *bl_daemon_database(const char **driver)
     return retained->db_params;
 }
 
+static bl_ask_door_t door(void)
+{
+    bl_ask_door_t door = {retained->dir.socket_path, retained->head.parent};
+
+    return door;
+}
+
 void bl_daemon_ask(bl_asked_t *asked, const bl_order_t *order, request_rec *r)
 {
     /* Without a runner the socket would take the message and wait. */
     asked->what = BL_ASKED_NO_RUNNER;
     if (bl_table_runner(retained->table) != 0)
-        bl_ask_build(asked, retained->dir.socket_path, order, r);
+        bl_ask_build(asked, door(), order, r);
 }
 
 void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
@@ -129,14 +136,14 @@ void bl_daemon_cancel(bl_asked_t *asked, const bl_cancel_t *cancel,
 {
     asked->what = BL_ASKED_NO_RUNNER;
     if (bl_table_runner(retained->table) != 0)
-        bl_ask_cancel(asked, retained->dir.socket_path, cancel, r);
+        bl_ask_cancel(asked, door(), cancel, r);
 }
 
 void bl_daemon_ready(bl_asked_t *asked, request_rec *r)
 {
     asked->what = BL_ASKED_NO_RUNNER;
     if (bl_table_runner(retained->table) != 0)
-        bl_ask_ready(asked, retained->dir.socket_path, r);
+        bl_ask_ready(asked, door(), r);
 }
 
 /* ---- diagnostics of the layers below -------------------------------- */
@@ -539,7 +546,7 @@ static int post_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp,
         bl_limits_t limits = limits_now();
 
         watch_runner(s);
-        bl_ask_set_limits(keep->dir.socket_path, &limits, s, p);
+        bl_ask_set_limits(door(), &limits, s, p);
     }
     else {
         bl_table_set_runner(keep->table, 0);

@@ -392,6 +392,34 @@ subtest 'a stranger at the socket' => sub {
     is sprintf('%04o', (stat "$state/queue")[2] & 0777), '0700', 'orders that wait, with their environment, for the owner alone';
 };
 
+# The directory is the builder's: what a build can do, this test can.
+subtest "a socket in the place of the runner's" => sub {
+    my $socket = $s->state . '/runner.sock';
+    my $q      = BuildLog::Puppet->new('input-place', server => $s);
+    my $mark   = length $s->error_log;
+    rename $socket, "$socket.ours" or die "$socket: $!\n";
+    my $false = IO::Socket::UNIX->new(Local => $socket, Listen => 5) or die "$socket: $!\n";
+    is +($s->post_build($q->path))[0], 503, 'no build is ordered';
+    like substr($s->error_log, $mark), qr/BL0118 \Q$socket\E was put there by somebody else/, 'the administrator is told';
+    $mark = length $s->error_log;
+    $s->graceful;
+    ok eval { wait_until { substr($s->error_log, $mark) =~ /BL0105/ } 15, 'BL0105' }, 'nor are limits, and the error log, passed on';
+    my ($calls, $heard) = (0, '');
+    $false->blocking(0);
+    while (my $call = $false->accept) {
+        $calls++;
+        $call->blocking(1);
+        sysread $call, $heard, 4096, length $heard;
+    }
+    cmp_ok $calls, '>=', 2, 'it was called';
+    is $heard, '', '... and heard nothing';
+    close $false;
+    unlink $socket;
+    rename "$socket.ours", $socket or die "$socket: $!\n";
+    my $id = $q->start('exit 0');
+    ok eval { $s->wait_for_state($id, 'succeeded', 15) }, 'the right one hears again' or diag $@;
+};
+
 # A build that speaks to the runner of its own server.
 subtest 'a build at the socket' => sub {
     my $state  = $s->state;
