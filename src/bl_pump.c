@@ -38,6 +38,10 @@
 #define POLL_RESULTS 512
 #define STACK_BYTES (512 * 1024)
 
+/* What chunks and readers have used is kept for the next ones. An allocator
+ * that is told nothing keeps what all viewers at once have ever needed. */
+#define KEPT_BYTES (2 * 1024 * 1024)
+
 APR_RING_HEAD(arrival_ring_t, bl_arrival_t);
 
 struct bl_pump_t {
@@ -215,6 +219,7 @@ apr_status_t bl_pump_create(bl_pump_t **out, bl_table_t *table,
     rv = apr_allocator_create(&allocator);
     if (rv != APR_SUCCESS)
         return rv;
+    apr_allocator_max_free_set(allocator, KEPT_BYTES);
     rv = apr_pool_create_unmanaged_ex(&pump->pool, NULL, allocator);
     if (rv != APR_SUCCESS)
         return rv;

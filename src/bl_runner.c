@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 /* APR */
+#include <apr_allocator.h>
 #include <apr_file_io.h>
 #include <apr_portable.h>
 #include <apr_strings.h>
@@ -62,6 +63,11 @@
 #define PROBE_TIME apr_time_from_sec(1)
 
 #define POLL_RESULTS 256
+
+/* What ended builds have used is kept for the next ones: of one or two. An
+ * allocator that is told nothing keeps what most builds at once have needed,
+ * and of blocks that are too small for the next one still more. */
+#define KEPT_BYTES (2 * 1024 * 1024)
 
 typedef struct {
     const bl_runner_setup_t *setup;
@@ -777,6 +783,7 @@ int bl_runner_main(const bl_runner_setup_t *setup, apr_pool_t *p)
     r.setup = setup;
     r.pool = p;
     r.limits = setup->limits;
+    apr_allocator_max_free_set(apr_pool_allocator_get(p), KEPT_BYTES);
     settle_signals();
     prctl(PR_SET_NAME, "buildlog-runner");
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -10,6 +10,7 @@
 #   count N              N more lines on both streams, in turns and numbered:
 #                        "O 1 ...", "E 1 ...", "O 2 ..."
 #   flood BYTES          as fast as it goes: numbered lines on stdout, "F 1 ..."
+#   short N              N lines of one character, at once
 #   slow N MS            N more lines like count, one each MS milliseconds
 #   stubborn             from now on TERM is ignored, here and in children
 #   child                a process that would live long
@@ -76,6 +77,7 @@ my %play = (
     raw   => sub { whole(\*STDOUT, $_[0]) },
     count => sub { count($_[0]) },
     flood => sub { flood($_[0]) },
+    short => sub { whole(\*STDOUT, "x\n" x $_[0]) },
     slow  => sub { slow(split ' ', $_[0]) },
     stubborn => sub { $SIG{TERM} = 'IGNORE' },
     child => sub {
