@@ -28,6 +28,7 @@ struct bl_trim_t {
     bl_middle_t *middle;
     bl_stamp_t note_id;  /* nobody else has it; 0: no middle */
     bl_tally_t *kept;    /* of the head; then of all that is left */
+    const char *note;    /* its text; NULL: not yet */
     bl_cursor_t *cursor; /* reads again; NULL: not yet */
     int settled;         /* begun: what is left stays */
 };
@@ -100,6 +101,14 @@ int bl_trim_took(const bl_trim_t *t, apr_off_t at)
 
 /* ---- the end -------------------------------------------------------- */
 
+/* Made once: on a full disk it is tried again and again to write it. */
+static const char *note_text(bl_trim_t *t)
+{
+    if (t->note == NULL)
+        t->note = bl_middle_text(t->middle, t->pool);
+    return t->note;
+}
+
 static apr_status_t write_note(bl_trim_t *t)
 {
     bl_record_t note;
@@ -110,7 +119,7 @@ static apr_status_t write_note(bl_trim_t *t)
     note.id = t->note_id;
     note.stream = BL_STDOUT;
     note.flags = BL_REC_NOTE | BL_REC_GAP;
-    note.text = bl_middle_text(t->middle, t->pool);
+    note.text = note_text(t);
     note.len = strlen(note.text);
     bl_middle_is(&hole.from, &hole.to, t->middle);
     rv = bl_log_fill(t->log, &hole, &note);
@@ -150,7 +159,7 @@ static apr_status_t read_slice(bl_trim_t *t)
 /* Everything but the digest is known without reading. */
 static void settle_without_digest(bl_trim_t *t, apr_status_t why)
 {
-    apr_uint64_t note = strlen(bl_middle_text(t->middle, t->pool)) + 1;
+    apr_uint64_t note = strlen(note_text(t)) + 1;
 
     bl_diag(BL_DIAG_ERROR, why,
             "BL0207 build %" APR_UINT64_T_FMT
