@@ -353,9 +353,9 @@ my @memory;
 for my $role (roles()) {
     my ($grew, $text) = slope($role eq 'parent' ? \@samples : \@steady, $role);
     push @memory, $text;
-    # Pools keep what most builds at once have needed: in 5,000 builds without a
-    # pause the runner came from 6 to 13 MB, nearly all of it in the first 2,000,
-    # and no further. What leaks goes on: 4 bytes for each line are more than this.
+    # Pools of the runner and of pumps keep 2 MB of what is free. Those of httpd's
+    # connections keep MaxMemFree each (2 MB), for as many as there were at once.
+    # What leaks goes on: 4 bytes for each line are more than this.
     wrong(4, "it grows: $text") if $grew > 4096;
 }
 my $kept = () = glob $s->state . '/logs/*.log';
