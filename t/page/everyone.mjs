@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { base, note, project, run } from './lib.mjs';
 import {
@@ -16,7 +17,7 @@ import {
 
 const { DEMO_FAIL } = process.env;
 const PUPPET = 'puppet-everyone';
-const HTDOCS = join(import.meta.dirname, '../../htdocs');
+const HTDOCS = fileURLToPath(new URL('../../htdocs', import.meta.url));
 
 const LIVE = '[role="status"], [role="alert"], [role="log"], [role="timer"], output, [aria-live]';
 

@@ -228,6 +228,7 @@ await run(async ({ context }) => {
     await page.route(`**/api/project/builds/${id}`, async (route) => route.fulfill({
       json: { ...await (await route.fetch()).json(), title: 'موقع المتجر (v2) 3.1' },
     }));
+    await whenOver(id); // a stream of it would tell its real title
     await page.goto(`${base}/#build=${id}`);
     await outcome(page);
     const [name, number] = await page.$$eval('#view-title > *', (all) => all.map((one) => {
