@@ -83,20 +83,72 @@ typedef struct {
     bl_record_t note;
 } missing_t;
 
+/* The first id from *id on that no record of this log has, nor the id behind
+ * it. */
+static void pass_over(bl_stamp_t *id, const char *dir, apr_uint64_t number,
+                      apr_pool_t *p)
+{
+    bl_cursor_t *cursor;
+    bl_record_t rec;
+    apr_off_t size;
+    apr_status_t rv;
+
+    if (bl_cursor_open(&cursor, dir, number, p) != APR_SUCCESS)
+        return;
+    rv = bl_cursor_size(&size, cursor);
+    if (rv == APR_SUCCESS)
+        rv = bl_cursor_seek(cursor, *id - 1, size);
+    while (rv == APR_SUCCESS) {
+        rv = bl_cursor_next(&rec, cursor, size);
+        if (rv != APR_SUCCESS || rec.id > *id + 1)
+            break;
+        *id = rec.id + 1;
+    }
+    bl_cursor_close(&cursor);
+}
+
+/* An id between two records of a log that is nobody's. Its runner had taken
+ * two for the note (bl_trim_next), and which is not known any more; but the
+ * first two that no log has are not behind them.
+ *
+ * @return 0: there is none */
+static bl_stamp_t free_id(const char *dir, bl_stamp_t before,
+                          bl_stamp_t behind, apr_pool_t *p)
+{
+    bl_stamp_t id = before + 1, found;
+    apr_array_header_t *list;
+    apr_pool_t *scratch;
+    int i;
+
+    if (bl_log_list(&list, dir, p) != APR_SUCCESS)
+        return 0;
+    apr_pool_create(&scratch, p);
+    do {
+        found = id;
+        for (i = 0; i < list->nelts; i++) {
+            apr_pool_clear(scratch);
+            pass_over(&id, dir, APR_ARRAY_IDX(list, i, apr_uint64_t), scratch);
+        }
+    } while (id != found && id < behind);
+    apr_pool_destroy(scratch);
+    return id < behind ? id : 0;
+}
+
 /* A record was read. @return 1: a hole without a note stands before it */
 static int find_missing(missing_t *missing, const bl_cursor_t *cursor,
-                        bl_stamp_t before, const bl_record_t *rec,
-                        apr_pool_t *p)
+                        const char *dir, bl_stamp_t before,
+                        const bl_record_t *rec, apr_pool_t *p)
 {
     const bl_hole_t *hole = bl_cursor_skipped(cursor);
     bl_record_t *note = &missing->note;
 
     /* There is one at most. NULs without room for a note are damage. */
-    if (hole == NULL || note->len != 0 || rec->id < before + 2 ||
-        hole->to - hole->from < NOTE_ROOM)
+    if (hole == NULL || note->len != 0 || hole->to - hole->from < NOTE_ROOM)
+        return 0;
+    note->id = free_id(dir, before, rec->id, p);
+    if (note->id == 0)
         return 0;
     missing->hole = *hole;
-    note->id = before + 1;
     note->stream = BL_STDOUT;
     note->flags = BL_REC_NOTE | BL_REC_GAP;
     note->text = bl_middle_text_of(hole->to - hole->from, p);
@@ -124,7 +176,7 @@ static apr_status_t replay(bl_build_t **out, bl_tally_t *tally,
         rv = bl_cursor_next(&rec, cursor, size);
         if (rv != APR_SUCCESS)
             break;
-        if (find_missing(missing, cursor, before, &rec, p))
+        if (find_missing(missing, cursor, dir, before, &rec, p))
             bl_tally_add(tally, &missing->note);
         before = rec.id;
         bl_tally_add(tally, &rec);

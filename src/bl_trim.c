@@ -57,9 +57,11 @@ void bl_trim_next(bl_trim_t *t, const bl_tally_t *all)
         return;
     t->kept = bl_tally_copy(all, t->pool);
     /* Should there be a note it stands here. Ids between two records are
-     * another build's: so its own is taken now. */
-    t->host->last_id = bl_stamp_next(t->host->last_id, t->host->now);
-    t->note_id = t->host->last_id;
+     * another build's: so its own is taken now. And the one behind it: a
+     * viewer that waits for the next record has the id before that as its
+     * place, and a place at the note says that the note was seen. */
+    t->note_id = bl_stamp_next(t->host->last_id, t->host->now);
+    t->host->last_id = bl_stamp_next(t->note_id, t->host->now);
 }
 
 void bl_trim_shorten(bl_trim_t *t)
