@@ -22,37 +22,26 @@
 #define GIVEN_KEY "buildlog-given"
 #define MASKED_KEY "buildlog-masked"
 
-static apr_hash_t *names(const char *key, apr_pool_t *p)
-{
-    void *found = NULL;
-
-    apr_pool_userdata_get(&found, key, p);
-    if (found == NULL) {
-        found = apr_hash_make(p);
-        apr_pool_userdata_setn(found, key, NULL, p);
-    }
-    return found;
-}
-
 void bl_check_given(cmd_parms *cmd, const char *name)
 {
-    apr_hash_set(names(GIVEN_KEY, cmd->pool), name, APR_HASH_KEY_STRING, name);
+    apr_hash_set(bl_config_names(GIVEN_KEY, cmd->pool), name,
+                 APR_HASH_KEY_STRING, name);
 }
 
 void bl_check_masked(cmd_parms *cmd, const char *name)
 {
-    apr_hash_set(names(MASKED_KEY, cmd->pool), name, APR_HASH_KEY_STRING,
-                 name);
+    apr_hash_set(bl_config_names(MASKED_KEY, cmd->pool), name,
+                 APR_HASH_KEY_STRING, name);
 }
 
 /* A name with a mistake in it masks nothing, and nobody would see it before
  * the secret is on a screen. */
 static void check_masks(apr_pool_t *p, server_rec *s)
 {
-    apr_hash_t *given = names(GIVEN_KEY, p);
+    apr_hash_t *given = bl_config_names(GIVEN_KEY, p);
     apr_hash_index_t *at;
 
-    for (at = apr_hash_first(p, names(MASKED_KEY, p)); at != NULL;
+    for (at = apr_hash_first(p, bl_config_names(MASKED_KEY, p)); at != NULL;
          at = apr_hash_next(at)) {
         const char *name = apr_hash_this_key(at);
 

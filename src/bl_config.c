@@ -165,6 +165,18 @@ const char *bl_config_database(apr_pool_t *p)
     return path;
 }
 
+apr_hash_t *bl_config_names(const char *key, apr_pool_t *p)
+{
+    void *names = NULL;
+
+    apr_pool_userdata_get(&names, key, p);
+    if (names == NULL) {
+        names = apr_hash_make(p);
+        apr_pool_userdata_setn(names, key, NULL, p);
+    }
+    return names;
+}
+
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,
                             apr_pool_t *p)
 {

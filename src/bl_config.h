@@ -86,6 +86,10 @@ const char *bl_config_state_dir(apr_pool_t *p);
 /** What the history's driver opens, made in p; NULL: there is no history. */
 const char *bl_config_database(apr_pool_t *p);
 
+/** What all sections of one configuration know together, by its key; empty at
+ * first. Kept as long as the configuration, whose pool this is. */
+apr_hash_t *bl_config_names(const char *key, apr_pool_t *p);
+
 /* ---- values with their defaults ------------------------------------- */
 
 const char *bl_config_title(const bl_dir_conf_t *conf, const char *project,

@@ -116,6 +116,15 @@ static int is_variable_name(const char *name)
     return 1;
 }
 
+static const char *check_variable(cmd_parms *cmd, const char *name)
+{
+    const char *error = check_directory(cmd);
+
+    if (error == NULL && !is_variable_name(name))
+        error = wrong(cmd, name, "a name of letters, digits and _");
+    return error;
+}
+
 /* ---- server --------------------------------------------------------- */
 
 static bl_server_conf_t *server_conf(cmd_parms *cmd)
@@ -442,12 +451,10 @@ static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
                                const char *value)
 {
     bl_dir_conf_t *conf = dir;
-    const char *error = check_directory(cmd);
+    const char *error = check_variable(cmd, name);
 
     if (error != NULL)
         return error;
-    if (!is_variable_name(name))
-        return wrong(cmd, name, "a name of letters, digits and _");
     if (conf->set_env == NULL)
         conf->set_env = apr_hash_make(cmd->pool);
     apr_hash_set(conf->set_env, name, APR_HASH_KEY_STRING, value);
@@ -458,12 +465,10 @@ static const char *add_set_env(cmd_parms *cmd, void *dir, const char *name,
 static const char *add_pass_env(cmd_parms *cmd, void *dir, const char *name)
 {
     bl_dir_conf_t *conf = dir;
-    const char *error = check_directory(cmd);
+    const char *error = check_variable(cmd, name);
 
     if (error != NULL)
         return error;
-    if (!is_variable_name(name))
-        return wrong(cmd, name, "a name of letters, digits and _");
     if (conf->pass_env == NULL)
         conf->pass_env = apr_array_make(cmd->pool, 8, sizeof(char *));
     APR_ARRAY_PUSH(conf->pass_env, const char *) = name;
@@ -474,12 +479,10 @@ static const char *add_pass_env(cmd_parms *cmd, void *dir, const char *name)
 static const char *add_mask(cmd_parms *cmd, void *dir, const char *name)
 {
     bl_dir_conf_t *conf = dir;
-    const char *error = check_directory(cmd);
+    const char *error = check_variable(cmd, name);
 
     if (error != NULL)
         return error;
-    if (!is_variable_name(name))
-        return wrong(cmd, name, "a name of letters, digits and _");
     if (conf->masks == NULL)
         conf->masks = apr_array_make(cmd->pool, 8, sizeof(char *));
     APR_ARRAY_PUSH(conf->masks, const char *) = name;

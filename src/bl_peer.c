@@ -143,21 +143,9 @@ static const char *check_section(cmd_parms *cmd)
     return NULL;
 }
 
-static apr_hash_t *known(const char *key, apr_pool_t *p)
-{
-    void *found = NULL;
-
-    apr_pool_userdata_get(&found, key, p);
-    if (found == NULL) {
-        found = apr_hash_make(p);
-        apr_pool_userdata_setn(found, key, NULL, p);
-    }
-    return found;
-}
-
 static const char *claim_name(cmd_parms *cmd, const char *name)
 {
-    apr_hash_t *found = known(NAMES_KEY, cmd->pool);
+    apr_hash_t *found = bl_config_names(NAMES_KEY, cmd->pool);
     const char *other;
 
     other = apr_hash_get(found, name, APR_HASH_KEY_STRING);
@@ -348,7 +336,7 @@ static const char *tell_nobody(bl_dir_conf_t *conf)
 const char *bl_peer_add_target(cmd_parms *cmd, void *dir, const char *url,
                                const char *secret)
 {
-    apr_hash_t *targets = known(TARGETS_KEY, cmd->pool);
+    apr_hash_t *targets = bl_config_names(TARGETS_KEY, cmd->pool);
     bl_target_t *target = apr_pcalloc(cmd->pool, sizeof(*target));
     bl_dir_conf_t *conf = dir;
     const char *error;
@@ -381,7 +369,7 @@ static int by_key(const void *a, const void *b)
 
 bl_target_t *bl_peer_targets(int *count, apr_pool_t *p)
 {
-    apr_hash_t *found = known(TARGETS_KEY, p);
+    apr_hash_t *found = bl_config_names(TARGETS_KEY, p);
     apr_hash_index_t *at;
     bl_target_t *targets =
         apr_palloc(p, sizeof(*targets) * (apr_hash_count(found) + 1));
