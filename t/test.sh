@@ -2,9 +2,9 @@
 # test.sh - all tests, and a summary; `make test` calls it
 #
 # Goes on after a failure, so that one run shows everything; only without a
-# module there is nothing to go on with. Tests wait more than they compute: those
-# of the page (t/9*.t), and then the suite under prefork, run beside the others,
-# and are shown after them.
+# module there is nothing to go on with. Tests wait more than they compute, so
+# there are three lanes: the suite under event is shown as it runs, the others
+# after it.
 set -eu
 cd "$(dirname "$0")/.."
 make="make --no-print-directory"
@@ -31,45 +31,57 @@ part() { # NAME COMMAND...
     result "$name" $status
 }
 
-beside=
+lanes=
 out=
 finish() {
-    if [ -n "$beside" ]; then
-        kill "$beside" 2>/dev/null || true
-        wait "$beside" || true
-    fi
+    for lane in $lanes; do
+        kill "$lane" 2>/dev/null || true
+        wait "$lane" || true
+    done
     [ -z "$out" ] || rm -rf "$out"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# A lane is a process group of its own: a signal ends all of it.
+lane() { # SCRIPT, which calls: run NAME COMMAND...
+    setsid sh -c 'trap "trap - TERM; kill 0" TERM
+        run() {
+            name=$1 status=0
+            shift
+            "$@" >"$out/$name" 2>&1 </dev/null & wait $! || status=$?
+            echo $status >"$out/$name.status"
+        }
+        '"$1" lane &
+    lanes="$lanes $!"
+}
+shown() { # NAME: a part that ran in a lane
+    echo "== $1"
+    cat "$out/$1" || true
+    result "$1" "$(cat "$out/$1.status" || echo none)"
+}
+
 part build $make "$jobs" all
 if [ $failed = 0 ]; then
     part lint $make lint
-    part "unit, fuzz replays" $make "$jobs" unit
     out=$(mktemp -d)
-    setsid sh -c 'trap "trap - TERM; kill 0" TERM
-        dir=$1
-        run() { # NAME VARIABLE=VALUE...
-            name=$1 status=0
-            shift
-            make --no-print-directory suite "$@" >"$dir/$name" 2>&1 </dev/null & wait $! || status=$?
-            echo $status >"$dir/$name.status"
-        }
-        run "page, event MPM" MPM=event TESTS="$2"
-        run "suite, prefork MPM" MPM=prefork' suites "$out" "$(echo t/9*.t)" &
-    beside=$!
+    page=$(echo t/9*.t)
+    export make jobs out page
+    lane 'run "page, event MPM" $make suite MPM=event TESTS="$page"
+        run "suite, prefork MPM" $make suite MPM=prefork'
+    lane 'run "unit, fuzz replays" $make "$jobs" unit
+        run "suite, worker MPM" $make suite MPM=worker'
     part "suite, event MPM" $make suite MPM=event TESTS="$(echo t/[0-8]*.t)"
-    part "suite, worker MPM" $make suite MPM=worker
-    wait "$beside" || true
-    beside=
-    [ "$(id -u)" != 0 ] || part "as root" $make root
-    for name in "page, event MPM" "suite, prefork MPM"; do
-        echo "== $name"
-        cat "$out/$name"
-        result "$name" "$(cat "$out/$name.status")"
+    for lane in $lanes; do
+        wait "$lane" || true
     done
+    lanes=
+    [ "$(id -u)" != 0 ] || part "as root" $make root
+    shown "unit, fuzz replays"
+    shown "suite, worker MPM"
+    shown "page, event MPM"
+    shown "suite, prefork MPM"
 fi
 
 echo "== summary"
