@@ -23,7 +23,7 @@ use List::Util qw(max min sum0);
 use MIME::Base64 qw(encode_base64);
 use Soak::Builds qw(config kind_of may_become projects);
 use Soak::Checker;
-use Soak::Resources qw(descriptors roles sample slope threads_of);
+use Soak::Resources qw(descriptors roles sample slope threads_of weigh);
 use Soak::Storm;
 use Soak::Viewer;
 use Time::HiRes qw(sleep time);
@@ -181,7 +181,7 @@ sub cancel
 
 # ---- a calm -----------------------------------------------------------------------------
 
-my (@samples, @steady);
+my (@samples, @weighed, @steady);    # @steady: of those in which no process is ended
 my $storm = Soak::Storm->new(server => $s, disk => $disk, told => \&told);
 
 sub in_time
@@ -251,7 +251,6 @@ sub calm
     my @orders = glob $s->state . '/queue/*';
     wrong(5, "nothing waits, and there is @orders") if @orders;
     push @samples, sample($s);
-    push @steady, $samples[-1] if $opt{steady};
     phase('go');
     return;
 }
@@ -267,6 +266,8 @@ END { $_->end for @all }
 
 my ($begun, $between) = (time, max(6, $seconds / 16));
 my $next = $begun + $between;
+my $next_weighed = $begun;
+my $is_steady;
 my $lives = eval {
     while (time < $begun + $seconds) {
         my $steady = time > $begun + 0.35 * $seconds && time < $begun + 0.7 * $seconds;
@@ -275,10 +276,15 @@ my $lives = eval {
         post() for 1 .. (defined $queued && $queued < 4 ? 2 : 0);
         post() if !defined $queued && rand() < 0.1;
         cancel(grep { $accepted{$_}{cancel} && $accepted{$_}{cancel} < time } keys %accepted);
+        if (time > $next_weighed && $s->pids->{runner}) {
+            push @weighed, weigh($s);
+            push @steady, $weighed[-1] if $steady && $is_steady;
+            $next_weighed = time + 2;
+        }
         if (time > $next) {
-            calm(steady => $steady && @steady ? 1 : 0);
-            # The first one that all later ones are compared with.
-            push @steady, $samples[-1] if $steady && !@steady;
+            calm(steady => $steady && $is_steady);
+            # It begins with new children.
+            $is_steady = $steady;
             $next = time + $between;
             my @dead = grep { !$_->is_alive } @all;
             die 'viewers died: ' . join(' ', map { "$_->{kind} $_->{n}" } @dead) . "\n" if @dead;
@@ -351,12 +357,13 @@ my %segments = map { $_->{segments} => 1 } @samples;
 wrong(4, 'shared memory: ' . join ' ', map { $_->{segments} } @samples) if keys %segments > 1;
 my @memory;
 for my $role (roles()) {
-    my ($grew, $text) = slope($role eq 'parent' ? \@samples : \@steady, $role);
+    my ($grew, $text) = slope($role eq 'parent' ? \@weighed : \@steady, $role);
     push @memory, $text;
-    # Pools of the runner and of pumps keep 2 MB of what is free. Those of httpd's
-    # connections keep MaxMemFree each (2 MB), for as many as there were at once.
-    # What leaks goes on: 4 bytes for each line are more than this.
-    wrong(4, "it grows: $text") if $grew > 4096;
+    # What leaks goes on: 4 bytes for each line are more than this. Pools go up and
+    # down: the runner's and pumps' keep 2 MB of what is free, those of httpd's
+    # connections MaxMemFree each (2 MB), for as many as there were at once.
+    wrong(4, "it grows: $text") if ($grew // 0) > 4096;
+    wrong(4, $text) if !defined $grew && $seconds >= 600;
 }
 my $kept = () = glob $s->state . '/logs/*.log';
 wrong(4, "$kept logs are kept, of 200") if $kept > 200;

@@ -3,10 +3,14 @@ package Soak::Resources;
 # What the processes of a server hold, in moments that are alike: no build, no
 # viewer, no request.
 #
-#   my $r = sample($server);       { time, who => { PID => { role, fds, open, logs, threads, kb } }, segments }
-#   slope(\@samples, 'runner')     (kB, text): of the processes of the role that are in three
-#                                  samples or more the one that grew most
+#   my $r = sample($server);       { time, who => { PID => { role, fds, open, logs, threads } }, segments }
 #   descriptors(\@samples)         (text, wrong...): that no process has more than one of its role had
+#
+# And their memory, at any time:
+#
+#   my $w = weigh($server);        { time, who => { PID => { role, kb } } }
+#   slope(\@weighed, 'runner')     (kB, text): of the processes of the role that were there for
+#                                  long enough the one that grew most
 #
 # A role is parent, runner, historian or child. kb is anonymous memory, its own
 # and what it has inherited: files that are mapped are the kernel's.
@@ -18,7 +22,7 @@ use Exporter qw(import);
 use List::Util qw(max min);
 use Time::HiRes qw(time);
 
-our @EXPORT_OK = qw(sample slope descriptors roles threads_of);
+our @EXPORT_OK = qw(sample weigh slope descriptors roles threads_of);
 
 sub roles { return qw(parent runner historian child) }
 
@@ -36,20 +40,26 @@ sub _process
 {
     my ($pid, $role, $state) = @_;
     my @fds = map { readlink($_) // () } glob "/proc/$pid/fd/*";
-    return { role => $role, fds => scalar @fds, kb => _field($pid, 'RssAnon'), threads => threads_of($pid),
+    return { role => $role, fds => scalar @fds, threads => threads_of($pid),
              open => [sort @fds], logs => [grep { index($_, "$state/logs/") == 0 } @fds] };
+}
+
+# ([PID, role]...), those that are there.
+sub _cast
+{
+    my ($server) = @_;
+    my $p = $server->pids;
+    my @cast = ([$p->{parent}, 'parent'], map { [$_, 'child'] } @{ $p->{children} });
+    return @cast if !$p->{runner};
+    return (@cast, [$p->{runner}, 'runner'], map { [$_, 'historian'] }
+        grep { (process_name($_) // '') eq 'buildlog-histor' } processes_below($p->{runner}));
 }
 
 sub sample
 {
     my ($server) = @_;
     my $p = $server->pids;
-    my $state = $server->state;
-    my %who = map { $_ => _process($_, 'child', $state) } @{ $p->{children} };
-    $who{ $p->{parent} } = _process($p->{parent}, 'parent', $state);
-    $who{ $p->{runner} } = _process($p->{runner}, 'runner', $state);
-    $who{$_} = _process($_, 'historian', $state)
-        for grep { (process_name($_) // '') eq 'buildlog-histor' } processes_below($p->{runner});
+    my %who = map { $_->[0] => _process(@$_, $server->state) } _cast($server);
     # Memory that is shared beyond a fork: the module's table, the scoreboard.
     open my $in, '<', "/proc/$p->{parent}/maps" or die "maps: $!\n";
     my @shared = grep { /^\S+ rw-s/ } <$in>;
@@ -58,32 +68,47 @@ sub sample
     return { time => time, who => \%who, segments => @shared + @sysv };
 }
 
-# Of the samples in which a process of the role is the same: how much it grew
-# from the second to the last, in kB, by the median of the slopes between any
-# two (Theil and Sen), which no single sample moves. The most of all such.
+sub weigh
+{
+    my ($server) = @_;
+    return { time => time, who => { map { $_->[0] => { role => $_->[1], kb => _field($_->[0], 'RssAnon') } } _cast($server) } };
+}
+
+# So long a process fills its pools and caches...
+my $young = 60;
+# ...and so often it must have been looked at afterwards: what it needs for a
+# moment goes up and down by some MB.
+my $often = 20;
+
+# Of those in which a process of the role is the same: how much it grew, in kB.
+# What leaks grows by both: the median of the slopes between any two (Theil and
+# Sen), and the least of the last third against the least of the first. The most
+# of all such; undef: there is none.
 sub slope
 {
-    my ($samples, $role) = @_;
+    my ($weighed, $role) = @_;
     my %seen;
-    for my $s (@$samples) {
-        push @{ $seen{$_} }, [$s->{time}, $s->{who}{$_}{kb}] for grep { $s->{who}{$_}{role} eq $role } keys %{ $s->{who} };
+    for my $w (@$weighed) {
+        push @{ $seen{$_} }, [$w->{time}, $w->{who}{$_}{kb}] for grep { $w->{who}{$_}{role} eq $role } keys %{ $w->{who} };
     }
-    my ($most, $text) = (0, "$role: not in three samples");
+    my ($most, $text) = (undef, "$role: none was there for long enough");
     for my $pid (keys %seen) {
-        my @at = @{ $seen{$pid} };
-        # It is still filling its pools and caches.
-        shift @at if @at > 3;
-        next if @at < 3;
+        my $born = $seen{$pid}[0][0];
+        my @at = grep { $_->[0] > $born + $young } @{ $seen{$pid} };
+        next if @at < $often;
         my @slopes;
         for my $i (0 .. $#at) {
             push @slopes, ($at[$_][1] - $at[$i][1]) / ($at[$_][0] - $at[$i][0]) for $i + 1 .. $#at;
         }
         my $median = (sort { $a <=> $b } @slopes)[ $#slopes / 2 ];
-        my $grew = $median * ($at[-1][0] - $at[0][0]);
-        next if $grew < $most && $text !~ /not in/;
+        my $third = int(@at / 3);
+        my $grew = min($median * ($at[-1][0] - $at[0][0]),
+            3 / 2 * (min(map { $_->[1] } @at[-$third .. -1]) - min(map { $_->[1] } @at[0 .. $third - 1])));
+        next if defined $most && $grew < $most;
         $most = $grew;
-        $text = sprintf '%s %d: %d to %d kB in %d samples over %.0f s, slope %+.2f kB/s', $role, $pid, $at[0][1], $at[-1][1],
-            scalar @at, $at[-1][0] - $at[0][0], $median;
+        my @kb = sort { $a <=> $b } map { $_->[1] } @at;
+        $text = sprintf '%s %d: %d to %d kB, half below %d, looked at %d times over %.0f s, slope %+.2f kB/s', $role, $pid,
+            @kb[0, -1], $kb[ $#kb / 2 ], scalar @at, $at[-1][0] - $at[0][0], $median;
     }
     return ($most, $text);
 }
