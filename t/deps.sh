@@ -45,6 +45,7 @@ postgresql              /usr/lib/postgresql/*/bin/initdb
 libaprutil1-dbd-pgsql   /usr/lib/*/apr-util-1/apr_dbd_pgsql.so
 nginx                   nginx
 haproxy                 haproxy
+asciinema               asciinema
 '
 list_fuzz='
 clang                   clang
