@@ -144,7 +144,8 @@ for my $kind (sort keys %kinds) {
         or diag $lines->(), " of $want";
     cmp_ok metrics('buildlog_output_bytes_total') - $before->{buildlog_output_bytes_total},
         '>', 51 * 40 * @viewers, 'bytes out';
-    is metrics('buildlog_viewers_behind'), 0, 'nobody is behind';
+    # Nor has it looked since how far behind they are: it does so each second.
+    becomes('buildlog_viewers_behind', 0);
 }
 SKIP: {
     skip 'no HTTP/2 under prefork', 2 if !$has_h2;
