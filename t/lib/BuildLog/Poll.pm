@@ -35,7 +35,7 @@ sub new
 sub curl
 {
     my ($server, $path, @options) = @_;
-    open my $out, '-|', 'curl', '-q', '-sSik', '--http2', '-m', 10, '--stderr', '-',
+    open my $out, '-|', 'curl', '-q', '-sSik', '--http2', '-m', BuildLog::Stream::LEAST, '--stderr', '-',
         @options, $server->tls_url . $path or die "curl: $!\n";
     binmode $out;
     local $/;
@@ -84,7 +84,7 @@ sub _pause
 sub _poll
 {
     my ($self, $done, $seconds, $what) = @_;
-    my $deadline = time + ($seconds // 10);
+    my $deadline = BuildLog::Stream::_deadline($seconds);
     while (1) {
         my $answer = $self->once;
         return $answer if $answer && $done->($answer);

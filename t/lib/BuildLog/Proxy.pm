@@ -209,7 +209,7 @@ sub ask
 {
     my ($self, $version, $path, @more) = @_;
     my @command = $self->_curl($version, $path);
-    splice @command, 1, 0, '-m', 20, '-w', '\n%{http_code}', @more;
+    splice @command, 1, 0, '-m', BuildLog::Stream::LEAST, '-w', '\n%{http_code}', @more;
     open my $out, '-|', @command or die "curl: $!\n";
     local $/;
     my $text = <$out>;

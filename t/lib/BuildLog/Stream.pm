@@ -2,7 +2,9 @@ package BuildLog::Stream;
 
 # A Server-Sent Events client for tests: one socket, no library in between, so
 # that a test sees each byte when it comes. Every read has a deadline and dies
-# when it passes; nothing waits for ever.
+# when it passes; nothing waits for ever. The seconds of a deadline are never
+# less than LEAST, whatever a test says: it is for what never comes, and a
+# machine with much else to do is no failure.
 #
 #   my $s = BuildLog::Stream->new(path => '/api/log/push?build=1',
 #                                 headers => { 'Last-Event-ID' => $id });
@@ -23,7 +25,7 @@ package BuildLog::Stream;
 #   BuildLog::Stream->of($body)  one that somebody else has read, to its end
 #
 # Options of new: host, port (default: the test server), method, path, headers
-# (hash), body, timeout (seconds for connect and header; 10), rcvbuf (bytes:
+# (hash), body, timeout (seconds for connect and header; LEAST), rcvbuf (bytes:
 # a client that takes little), version (default "1.1"), tls (whoever the server
 # is; by ALPN it is told http/1.1), cert (a PEM file with the client's certificate
 # and key).
@@ -35,7 +37,16 @@ use Socket qw(IPPROTO_TCP PF_INET SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF
               TCP_NODELAY inet_aton pack_sockaddr_in);
 use Time::HiRes qw(time);
 
+use constant LEAST => 30;
+
 our %open;    # those not closed yet, for the checks at a test's end
+
+# When a read that may take so long dies.
+sub _deadline
+{
+    my ($seconds) = @_;
+    return time + (($seconds // 0) > LEAST ? $seconds : LEAST);
+}
 
 sub new
 {
@@ -51,14 +62,14 @@ sub new
         eof     => 0,
     }, $class;
 
-    my $deadline = time + ($opt{timeout} // 10);
+    my $deadline = time + ($opt{timeout} // LEAST);
     socket(my $sock, PF_INET, SOCK_STREAM, IPPROTO_TCP) or die "socket: $!";
     # Before connect, or the window is offered larger.
     setsockopt($sock, SOL_SOCKET, SO_RCVBUF, $opt{rcvbuf}) if $opt{rcvbuf};
     connect($sock, pack_sockaddr_in($self->{port}, inet_aton($self->{host})))
         or die "connect $self->{host}:$self->{port}: $!";
     setsockopt($sock, IPPROTO_TCP, TCP_NODELAY, 1);
-    _start_tls($sock, $opt{timeout} // 10, $opt{cert}) if $opt{tls};
+    _start_tls($sock, $opt{timeout} // LEAST, $opt{cert}) if $opt{tls};
     $self->{tls}    = $opt{tls};
     $self->{sock}   = $sock;
     $self->{select} = IO::Select->new($sock);
@@ -160,10 +171,11 @@ sub _line
 # The next frame that has a field; comments are none. Unlike a browser it also
 # returns frames without data (retry alone), for a test may want to see them. A
 # frame that the end of the stream cuts is dropped, as a browser drops it.
-sub event
+sub event { my ($self, $seconds) = @_; return $self->_event(_deadline($seconds)) }
+
+sub _event
 {
-    my ($self, $seconds) = @_;
-    my $deadline = time + ($seconds // 10);
+    my ($self, $deadline) = @_;
     while (1) {
         my $line = $self->_line($deadline);
         if (!defined $line) {
@@ -197,10 +209,10 @@ sub event
 sub until
 {
     my ($self, $match, $seconds) = @_;
-    my $deadline = time + ($seconds // 10);
+    my $deadline = _deadline($seconds);
     my @events;
     while (1) {
-        my $event = $self->event($deadline - time);
+        my $event = $self->_event($deadline);
         defined $event
             or die "stream ended after " . @events . " events, before the one waited for\n";
         push @events, $event;
@@ -212,9 +224,9 @@ sub until
 sub rest
 {
     my ($self, $seconds) = @_;
-    my $deadline = time + ($seconds // 10);
+    my $deadline = _deadline($seconds);
     my @events;
-    while (defined(my $event = $self->event($deadline - time))) {
+    while (defined(my $event = $self->_event($deadline))) {
         push @events, $event;
     }
     return @events;
@@ -227,13 +239,13 @@ sub lines
         grep { !exists $_->{event} && exists $_->{data} } $self->rest($seconds);
 }
 
-sub line { my ($self, $seconds) = @_; return $self->_line(time + ($seconds // 10)) }
+sub line { my ($self, $seconds) = @_; return $self->_line(_deadline($seconds)) }
 
 # All bytes of the body until the server closes: for what is no event stream.
 sub body
 {
     my ($self, $seconds) = @_;
-    my $deadline = time + ($seconds // 10);
+    my $deadline = _deadline($seconds);
     my $length = $self->header('Content-Length');
     if ($self->header('Transfer-Encoding') eq 'chunked') {
         my $body = '';
