@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use Test::More;
 use BuildLog::Test;
+use BuildLog::Server ();
 use IO::Socket::INET;
 use POSIX ();
 
@@ -343,9 +344,7 @@ subtest 'what a directory inherits' => sub {
 sub with_server
 {
     my ($lines, $tests) = @_;
-    my $any = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "listen: $!\n";
-    my $port = $any->sockport;
-    close $any;
+    my $port = BuildLog::Server::_free_port();
     write_file("$dir/test.conf", "$minimal${lines}Listen 127.0.0.1:$port\n");
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {

@@ -14,6 +14,7 @@ package BuildLog::Receiver;
 
 use strict;
 use warnings;
+use BuildLog::Server ();
 use BuildLog::Test;
 use Digest::SHA qw(hmac_sha256);
 use IO::Socket::INET;
@@ -50,7 +51,7 @@ sub answer
 sub start
 {
     my ($self) = @_;
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // 0, Listen => 50, ReuseAddr => 1)
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port} // BuildLog::Server::_free_port(), Listen => 50, ReuseAddr => 1)
         or die "listen: $!\n";
     $self->{port} = $listen->sockport;
     $self->{pid} = fork // die "fork: $!\n";

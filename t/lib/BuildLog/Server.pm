@@ -6,6 +6,9 @@ package BuildLog::Server;
 #   my $s = BuildLog::Server->start("BuildLogMaxClients 2\n");
 #   $s->request('GET', '/api/project/projects')      as in BuildLog::Test
 #   $s->graceful; $s->restart; $s->stop; $s->begin   (again, after stop)
+#   $s->reload                                        graceful, and nobody answers any
+#                                                     more with the configuration of before
+#   $s->wait_for_viewers(0)                           so many have a place, and no more
 #   $s->pids                                          { parent, runner, children, keepers }
 #   $s->kill_runner(@more)                            by KILL, with more pids in the same
 #                                                     moment; waits for the next, its pid
@@ -159,7 +162,9 @@ sub mpm
 sub _free_port
 {
     while (1) {
-        my $port = 30000 + int rand 10000;
+        # Below those that the kernel gives to clients, who would keep one for
+        # a minute; and not of those that t/suite.sh takes.
+        my $port = 10000 + int rand 10000;
         next unless IO::Socket::INET->new(LocalAddr => '127.0.0.1',
             LocalPort => $port, Listen => 1, ReuseAddr => 1);
         return $port;
@@ -338,6 +343,31 @@ sub wait_until_it_answers
 # As httpd -k graceful and httpd -k restart do it, without a process each.
 sub graceful { kill 'USR1', $_[0]->parent or die "graceful: $!\n"; return }
 sub restart  { kill 'HUP',  $_[0]->parent or die "restart: $!\n";  return }
+
+# That is so when the children of before have ended: one of them may take a
+# connection while those that follow are there already.
+sub reload
+{
+    my ($self) = @_;
+    my @old = @{ $self->pids->{children} };
+    $self->graceful;
+    wait_until_gone(60, @old);
+    return $self->wait_until_it_answers;
+}
+
+# As the server counts them. One that has left holds its place until that is
+# seen, and one that is let in has its place before it has an answer.
+sub wait_for_viewers
+{
+    my ($self, $count) = @_;
+    return wait_until {
+        my $r = eval { $self->request('GET', '/api/metrics') } // { body => '' };
+        my @kinds = $r->{body} =~ /^buildlog_viewers\{[^}]*\} (\d+)$/mg;
+        my $sum = 0;
+        $sum += $_ for @kinds;
+        @kinds && $sum == $count;
+    } 60, "$count viewers";
+}
 
 # Stop it in an orderly way; true when all its processes are gone in time.
 sub stop
