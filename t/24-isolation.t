@@ -211,10 +211,8 @@ END
 sub begin_bomb
 {
     my $nproc  = tasks() + 80;
-    my $before = () = $s->error_log =~ /resuming normal operations/g;
     $s->configure(conf($nproc));
-    $s->graceful;
-    wait_until { (() = $s->error_log =~ /resuming normal operations/g) > $before } 20, 'a reload';
+    $s->reload;
     my $id = start('bomb', $bomb =~ s/NPROC/$nproc/gr);
     wait_until { (grep { $_ eq 'bomb' } said($id)) >= 2 || $s->build_record($id)->{state} !~ /queued|running/ } 60, 'the bomb';
     return $id;

@@ -10,6 +10,7 @@ use warnings;
 use Test::More;
 use BuildLog::Test qw(allow_in_log base_url get_json make_project post_build project request start_build top vars wait_for_state
     wait_until write_file);
+use BuildLog::Kinds ();
 use BuildLog::Puppet;
 use BuildLog::Server;
 use IO::Compress::Gzip qw(gzip);
@@ -122,6 +123,8 @@ subtest 'bodies that are cut' => sub {
         my ($sock) = talk(["Content-Type: $form", 'Content-Length: ' . (1 + length $body)], substr $body, 0, $n);
         close $sock;
     }
+    # When the server is done with them.
+    wait_until { !BuildLog::Kinds::connections($s) } 20, 'no connection';
     is builds(), $count, 'no build has begun';
 };
 

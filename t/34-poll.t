@@ -54,6 +54,9 @@ sub posts
     return scalar grep { /^POST / } <$in>;
 }
 
+# httpd logs a request when it has been answered.
+sub wait_for_posts { my ($count) = @_; return wait_until { posts() >= $count } 20, "$count requests in the access log" }
+
 sub builds { return scalar(() = glob $s->state . '/logs/*.log') }
 
 # ---- nothing runs ------------------------------------------------------------------
@@ -82,8 +85,9 @@ my $all = poll('');
     my $id = $json->decode($answer->{body})->{build}{id};
     is $answer->{headers}{location}, "/api/project/builds/$id", 'says where the build is';
     $p->{build} = $id;
-    $p->wait_for('hello');
+    $p->wait_until_told('hello');
     is builds(), 1, 'and has begun one build';
+    wait_for_posts(1);
     is posts(), 1, 'by one request';
 
     my $one = poll("?build=$id");
@@ -104,7 +108,7 @@ my $all = poll('');
     is $a->{retry}, 1000, 'all builds, one is silent: 1 s';
 
     $p->cue('err more');
-    $p->wait_for('more');
+    $p->wait_until_told('more');
     $a = $one->once;
     good_answer($a, 'one more line');
     is $a->{retry}, 200, 'one more line: 200 ms';
@@ -191,7 +195,7 @@ my $all = poll('');
     $p->wait_for('hello');
     my $marks = join ' ', map { "%{$_}" } qw(http_code http_version num_connects);
     my @urls = (("/api/log/push?build=$id") x 20, '/api/project/projects');
-    open my $out, '-|', 'curl', '-q', '-sSk', '--http2', '-m', 10,
+    open my $out, '-|', 'curl', '-q', '-sSk', '--http2', '-m', 60,
         '--stderr', $s->dir . '/curl', '-Z', '--parallel-max', 30,
         '-H', 'Accept: text/event-stream', '-w', "$marks\n",
         map({ ('-o', '/dev/null', $s->tls_url . $_) } @urls) or die "curl: $!\n";
@@ -250,6 +254,7 @@ my $all = poll('');
             "all builds: each line of build $id once, in order";
     }
     is scalar(grep { $seen[$_]{id} <= $seen[ $_ - 1 ]{id} } 1 .. $#seen), 0, 'ids grow over both';
+    wait_for_posts(builds());
     is posts(), builds(), 'one POST, one build, all the time';
 }
 

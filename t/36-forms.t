@@ -111,6 +111,7 @@ for (
 
 my $id = $p->start('out early', 'err wrong');
 $p->wait_for('wrong');
+$s->wait_for_viewers(0);    # these will be all that there may be
 my (%terminal, %objects);
 for my $way (ways()) {
     my %opt = $way eq 'odd' ? (at => '/odd/push') : $way eq 'tls' ? (tls => 1) : ();
@@ -225,6 +226,7 @@ SKIP: {
 
 {
     my $n = $p->start('out begin');
+    $s->wait_for_viewers(0);
     my @v = map { ask("?build=$n", $_) } 'text/event-stream', 'application/x-ndjson', '*/*', '*/*';
     $p->cue('flood 2000000', 'exit 0');
     my @body = map { $_->body(60) } @v;
@@ -242,6 +244,7 @@ SKIP: {
 
 {
     my $n = $p->start('out begin');
+    $s->wait_for_viewers(0);
     my @v = map { ask("?build=$n", 'application/x-ndjson') } 1 .. 4;
     push @v, map { ask("?build=$n", '*/*') } 1 .. 4;
     lines_to($_, qr/begin/) for @v;

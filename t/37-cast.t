@@ -24,7 +24,7 @@ sub events { my ($head, @e) = map { $json->decode($_) } split /\n/, $_[0]; retur
 
 my $p  = BuildLog::Puppet->new('steps');
 my $id = $p->start("raw 10%\r", 'out done', "err \e[31mred\e[0m \"quoted\" caf\xc3\xa9", 'raw a piece');
-$p->wait_for('a piece');
+$p->wait_until_told('a piece');
 my $running = cast($id);
 is $running->{status}, 200, 'one that runs: what there is';
 is $running->{headers}{etag}, undef, '... and it will be another';

@@ -236,7 +236,7 @@ for my $path ("$api/projects", "$api/builds", "$api/builds/$id", "$api/builds/99
     like $at, qr/^\Q$api\E\/builds\/\d+$/, '... and leads to it';
     my ($live) = $at =~ /(\d+)$/;
     $p->{build} = $live;
-    $p->wait_for('half');
+    $p->wait_until_told('half');
     my $html = page($at)->{body};
     like $html, qr/<meta http-equiv="refresh" content="\d+">/, 'while it runs its page is loaded again';
     like $html, qr/<h1>Build $live: puppet-html, running<\/h1>/, '... says so';

@@ -44,6 +44,7 @@ sub places_are_free
     is @v, 3, "$name: three places are free";
     is viewer(), undef, "$name: and no more";
     $_->close for @v;
+    $s->wait_for_viewers(0);
     return;
 }
 
@@ -94,12 +95,14 @@ sub places_are_free
 
 {
     my @v = map { viewer() } 1 .. 3;
+    is @v, 3, 'three viewers';
     $s->graceful;
     $_->rest(10) for @v;
     $_->close for @v;
     places_are_free('after a graceful restart');
 
     @v = map { viewer() } 1 .. 3;
+    is @v, 3, 'three viewers again';
     my @children = @{ $s->pids->{children} };
     kill 'KILL', @children;
     wait_until_gone(10, @children);
@@ -172,11 +175,12 @@ sub post
     wait_until { ($s->error_log =~ /new limits: 3 builds, 0 waiting/) } 10, 'the runner has the limits';
     my @p = map { BuildLog::Puppet->new("limits-$_", server => $s) } 'a' .. 'f';
     $_->prepare for @p;
-    my @status = map { (post($_))[0] } @p;
+    my @answers = map { [post($_)] } @p;
+    my @status  = map { $_->[0] } @answers;
     is_deeply \@status, [202, 202, 202, 503, 503, 503],
         'BuildLogMaxQueue 0: as many as may run, nothing waits';
     $_->cue('exit 0') for @p;
-    wait_until { !grep { $_->{state} eq 'running' } map { $s->build_record($_) } 6 .. 8 } 10, 'they end';
+    wait_until { !grep { $_->{state} eq 'running' } map { $s->build_record($_->[1]) } @answers[0 .. 2] } 10, 'they end';
 }
 
 # ---- more builds than the table remembers -------------------------------------------
@@ -200,7 +204,7 @@ sub post
         }
         wait_until {
             !grep { $s->build_record($_)->{state} ne 'succeeded' } $last - 15 .. $last;
-        } 60, "$times builds";
+        } 300, "$times builds";
     }
 
     my $c = $s->open_stream('/api/log/push', headers => { 'Last-Event-ID' => $place });

@@ -22,7 +22,7 @@ use Time::HiRes qw(time);
 my $json  = JSON::PP->new->utf8;
 my $times = $ENV{CANCELS} || 10;
 my $grace = 1;     # of all projects below, in seconds
-my $busy  = 3;     # by so much a busy machine may be slower
+my $busy  = 15;    # by so much a busy machine may be slower
 
 my $projects = project('');
 my $s = BuildLog::Server->start(<<"END");
@@ -38,6 +38,9 @@ BuildLogMaxQueue 100
     BuildLogStep first "echo one"
     BuildLogStep second "exec perl ${projects}puppet/play.pl"
     BuildLogStep third "touch third"
+</Directory>
+<Directory "${projects}puppet-cancel-twice">
+    BuildLogKillGrace 60s
 </Directory>
 <Directory "${projects}puppet-cancel-said">
     BuildLogMessage cancelled "Nobody wants it"
@@ -245,11 +248,12 @@ for my $odd ('0', 'x', '-1', '1x', '99999999999999999999', '') {
 
 # It ignores TERM: it is there until the second one has come, however busy the
 # machine is.
+my $twice = BuildLog::Puppet->new('cancel-twice', server => $s);
 for my $round (1 .. 5) {
-    my $id = $p->start('stubborn', 'out ready');
-    $p->wait_for('ready');
+    my $id = $twice->start('stubborn', 'out ready');
+    $twice->wait_for('ready');
     is_deeply [at_once($id, $id)], [202, 202], 'two cancel at once: both 202';
-    $p->cue('exit 0');
+    $twice->cue('exit 0');
     $s->wait_for_state($id, 'cancelled', 10);
     ends_once($id, 'cancelled', qr/^Build cancelled: by/, 'cancelled twice');
 }
@@ -306,8 +310,9 @@ sub figures
     for my $round (1 .. $times) {
         my $id = $q->start;
         is_up($id, 3, qr/^sleep 300/);
+        my $from   = time;
         my $status = cancel($id)->{status};
-        push @took, time_to_go(time, $id);
+        push @took, time_to_go($from, $id);
         my $build = $s->wait_for_state($id, 'cancelled', 10);
         push @wrong, "$id: $status" if $status != 202;
         push @wrong, "$id: something went on" if -e $q->path . '/x';
@@ -322,8 +327,9 @@ sub figures
     for my $round (1 .. max(2, int($times / 5))) {
         my $id = $q->start;
         is_up($id, 3, qr/sleep|sh/);
+        my $from = time;
         cancel($id);
-        push @took, time_to_go(time, $id);
+        push @took, time_to_go($from, $id);
         $s->wait_for_state($id, 'cancelled', 10);
     }
     cmp_ok $took[0], '>=', $grace * 0.9, 'who does not hear TERM has its grace';
@@ -334,9 +340,10 @@ for my $kind ('tree', 'deaf') {
     my @q   = map { BuildLog::Puppet->new("$kind-$_", server => $s) } 'a' .. 'j';
     my @ids = map { $_->start } @q;
     is_up($_, 3, $kind eq 'tree' ? qr/^sleep 300/ : qr/sleep|sh/) for @ids;
-    is scalar(@{ $s->pids->{keepers} }), 10, "ten at once ($kind): all run";
-    my @status = at_once(@ids);
+    # Those of builds before may just be about to end.
+    ok eval { wait_until { @{ $s->pids->{keepers} } == 10 } 20 }, "ten at once ($kind): all run";
     my $from   = time;
+    my @status = at_once(@ids);
     is_deeply \@status, [(202) x 10], '... all are cancelled';
     figures("ten at once ($kind)", time_to_go($from, @ids));
     for my $id (@ids) {

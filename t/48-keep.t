@@ -98,9 +98,11 @@ $v->close;
     my $o = $s->open_stream($ids[2]);
     is(($o->rest(10))[-1]{event}, 'end', 'with their logs');
     $o->close;
-    like $s->error_log, qr/BL0215 BuildLogKeep: 1 old builds were removed, from $ids[1] on/, 'the log says so';
-    is_deeply [grep { (readlink($_) // '') =~ /deleted/ } glob '/proc/' . $s->pids->{runner} . '/fd/*'], [],
-        'the runner holds no file that is gone';
+    # When they have gone.
+    ok eval { wait_until { $s->error_log =~ /BL0215 BuildLogKeep: 1 old builds were removed, from $ids[1] on/ } 20 }, 'the log says so';
+    my @held;
+    eval { wait_until { !(@held = grep { (readlink($_) // '') =~ /deleted/ } glob '/proc/' . $s->pids->{runner} . '/fd/*') } 20 };
+    is_deeply \@held, [], 'the runner holds no file that is gone';
 
     # Reload.
     keep('count=1 age=0 size=0');

@@ -103,7 +103,7 @@ is_deeply ids($s), [reverse @ids], 'listed, newest first';
     begin_pg();
     my $wanted = join '', map { "$_|puppet-pgsql|succeeded\n" } @ids;
     ok eval { wait_until { rows() eq $wanted } 60 }, 'it is back: all rows are there' or diag rows();
-    ok !list($s)->{incomplete}, '... and the list is whole';
+    ok eval { wait_until { !list($s)->{incomplete} } 20 }, '... and the list is whole';
 }
 
 ok $s->stop, 'stopped';

@@ -152,7 +152,7 @@ for my $how ('graceful', 'restart') {
     is scalar(grep { !defined $_ || $_ < 100 || $_ > 3000 } @retry), 0,
         "$how: viewers are told to come back soon" or diag explain \@retry;
     ok eval { wait_until_gone(10, @old) }, "$how: the old children exit" or diag $@;
-    cmp_ok time - $began, '<', 8, "$how: promptly";
+    cmp_ok time - $began, '<', 30, "$how: promptly";    # they would watch on for ever
     $p->cue('exit 0');
     $s->wait_for_state($id, 'succeeded', 10);
 }
@@ -240,7 +240,7 @@ sub kill_runner
     return wait_until {
         my $new = $s->pids->{runner};
         $new && $new != $old && $s->error_log =~ /BL0240 runner $new begins/ ? $new : undef;
-    } 20, 'a new runner';
+    } 90, 'a new runner';
 }
 
 # Of a build in this server: what its projects' directories run.
@@ -325,7 +325,8 @@ if ($event) {
 {
     my $one = $p->start('child', 'stubborn', 'child', 'count 50', 'out ready');
     $p->wait_for('ready');
-    my ($keeper) = @{ $s->pids->{keepers} };
+    # That of the build before may just be about to end.
+    my $keeper = wait_until { my @k = @{ $s->pids->{keepers} }; @k == 1 && $k[0] } 20, 'one keeper';
     is process_name($keeper), 'buildlog-keeper', 'a keeper';
     my $two = $q->start('child', 'count 50', 'out ready');
     $q->wait_for('ready');

@@ -169,6 +169,8 @@ works_again('room again');
     fill($disk, 1);
     my $second = $p{b}->start('out I waited', 'exit 0');
     is $s->build_record($second)->{state}, 'queued', 'a full queue directory: the build is accepted';
+    # When it has been answered.
+    eval { wait_until { times_said($s, qr/BL0214/, $mark) && times_said($s, qr/BL0242/, $mark) } 20 };
     is times_said($s, qr/BL0214 build $second would not outlive this runner: .*\Q$disk\E/, $mark), 1,
         '... and the administrator is told what it means' or diag substr $s->error_log, $mark;
     is times_said($s, qr/BL0242 the file last-build in \Q$disk\E/, $mark), 1, '... as he is of the last number';
@@ -193,7 +195,7 @@ works_again('room again');
     ok eval { wait_until { times_said($s, qr{No space left on device.*BL0231 \Q$disk\E/state/logs/$first\.log}, $mark) } 10, 'BL0231' },
         'the runner is killed on the full disk: the next one says that a log cannot be ended' or diag substr $s->error_log, $mark;
     is_deeply [(stored($first))[0 .. $#before]], \@before, '... what was shown is there';
-    my $unended = $s->build_record($first) // {};
+    my $unended = eval { wait_until { my $b = $s->build_record($first); $b && $b->{reason} && $b } 20, 'a reason' } // {};
     is $unended->{state}, 'running', '... the build is known' or diag explain $unended;
     like $unended->{reason} // '', qr/^waiting: its end cannot be written: No space left on device/, '... with what it waits for';
     my ($listed) = grep { $_->{id} == $first } @{ $s->get_json('/api/project/builds')->{builds} };

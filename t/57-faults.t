@@ -103,7 +103,7 @@ my $first = works_again('first');
     ends_alike($s, $again, 'succeeded', name => '... and the one after it');
     said_once(qr/BL0251/, '... said once');
     is times_said($s, qr/BL0250/, $mark), 1, '... as was that it was locked';
-    ok !$s->get_json('/api/project/builds')->{incomplete}, '... the list is whole';
+    ok eval { wait_until { !$s->get_json('/api/project/builds')->{incomplete} } 20 }, '... the list is whole';
 }
 
 # ---- the database: broken ------------------------------------------------------------------
@@ -122,7 +122,8 @@ my $first = works_again('first');
     my $next = works_again('removed');
     ends_alike($s, $_, $_ == $first || $_ == $id ? 'succeeded' : 'failed', name => "... build $_") for $first, $id;
     said_once(qr/BL0251/, '... said');
-    my @rows = split /\n/, `sqlite3 $state/history.db 'SELECT id FROM buildlog_builds ORDER BY id'`;
+    my @rows;
+    eval { wait_until { (@rows = split /\n/, `sqlite3 -cmd '.timeout 20000' $state/history.db 'SELECT id FROM buildlog_builds ORDER BY id'`) >= $next } 30 };
     is_deeply \@rows, [1 .. $next], '... and so are all others: made anew from the logs';
 }
 
@@ -189,7 +190,7 @@ my $first = works_again('first');
     my ($id, $v, @seen) = running($p{a}, 'count 100');
     rename "$state/logs", "$state/away" or die "logs: $!\n";
     kill 'KILL', $s->pids->{runner};
-    ok eval { wait_until { times_said($s, qr{No such file or directory.*BL0246 cannot read \Q$state\E/logs}, $mark) > 1 } 30, 'BL0246' },
+    ok eval { wait_until { times_said($s, qr{No such file or directory.*BL0246 cannot read \Q$state\E/logs}, $mark) > 1 } 90, 'BL0246' },
         'no logs/ for a new runner: the administrator is told, it is tried again' or diag since();
     refused($p{b}, qr/The process that runs builds/, '... meanwhile');
     my $list = $s->get_json('/api/project/builds');

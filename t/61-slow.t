@@ -24,7 +24,7 @@ for my $kind (['plain', 0], ['TLS', 1]) {
     my $id = $p->start("count $lines");
     $p->wait_for(qr/^[OE] \d+ x+$/, $lines);
     $p->cue('out the last one');
-    $p->wait_for('the last one');
+    $p->wait_until_told('the last one');
     # Windows are full long before the end; then they are read, little by
     # little. What is left over in the last write depends on how much there is.
     my (@late, @short);

@@ -20,8 +20,8 @@ use Time::HiRes qw(time);
 
 my $json  = JSON::PP->new->utf8;
 my $count = $ENV{CROWD} || 800;
-# A busy machine, a sanitizer, a handshake each: 40 ms are many times enough.
-my $patience = 60 + $count * 0.04;
+# A busy machine, a sanitizer, a handshake each: 120 ms are many times enough.
+my $patience = 180 + $count * 0.12;
 
 my $crowd = top() . '/tmp/crowd';
 system('cc', '-std=gnu99', '-D_GNU_SOURCE', '-O2', '-o', $crowd, top() . '/t/bench/crowd.c',
@@ -129,6 +129,7 @@ for my $kind (@kinds) {
 }
 # Those of other kinds have not taken a place from these.
 places_are_free($s, 'plain', $places, 'all have left');
+eval { wait_until { "@{[$fds->()]}" eq "@fds" } 20 };
 is_deeply [$fds->()], \@fds, 'parent and runner have the same descriptors';
 $p->cue('exit 0');
 is $s->wait_for_state($id, 'succeeded', $patience)->{state}, 'succeeded', 'the build went on and ends well';

@@ -92,7 +92,10 @@ subtest 'each build, once, and all of it' => sub {
 
 subtest 'who is told' => sub {
     my ($other, $none) = (built('-other'), built('-none'));
-    $all->wait_for($other);
+    # Each is told in the order of ends.
+    my ($behind, $mine) = (built('-other'), built(''));
+    $all->wait_for($other, $behind, $mine);
+    $one->wait_for($mine);
     is_deeply [grep { $_->{json}{id} == $other } $one->taken], [], 'a receiver of a project hears of no other';
     is_deeply [grep { $_->{json}{id} == $none } $all->taken], [], 'a project may tell nobody';
 };
@@ -105,6 +108,7 @@ subtest 'a slow one holds up nobody' => sub {
     pass 'builds begin and end';
     $one->wait_for(@ids);
     pass 'others are told';
+    $all->wait_for($ids[0]);
     is scalar(grep { $_->{json}{id} == $ids[0] } $all->taken), 1, 'it is asked once';
     is_deeply [grep { my $id = $_; grep { $_->{json}{id} == $id } $all->taken } @ids[1, 2]], [], '... and not about the next one meanwhile';
     $all->answer(200);
@@ -135,7 +139,7 @@ subtest 'no, for good' => sub {
         said(qr/BL0262 how build $id ended was not told to http:\S+, and will not be: $why/, 1, "$answer: given up, and said");
         is scalar(() = $late->taken), $asked + 1, '... after one try';
         is scalar(() = $one->taken), $elsewhere, '... and nobody else was asked';
-        is_deeply [grep { /^$id\./ } notices()], [], '... nothing of it is left';
+        ok eval { wait_until { !grep { /^$id\./ } notices() } 20 }, '... nothing of it is left';
     }
     $late->answer('503 Retry-After: 100');
     my $id = built('-late');
@@ -282,6 +286,7 @@ ok index($log, $_) < 0, 'neither secret nor address is in the log' for $secret, 
 {
     my $id = $p{''}->start('out waits');
     $s->wait_for_state($id, 'running', 30);
+    eval { wait_until { grep { /^$id\./ } notices() } 20 };
     my @files = map { glob $s->state . "/$_/*" } qw(notices queue logs);
     ok scalar(grep { m{/notices/$id\.} } @files), 'a build that runs has its notices';
     my $found = 0;

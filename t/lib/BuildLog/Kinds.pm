@@ -232,6 +232,7 @@ sub places_are_free
     Test::More::ok(!$more, "$name: and no more");
     $_->close for @v, $more // ();
     wait_until { !connections($server) } 20, 'they have left';
+    $server->wait_for_viewers(0);
     return;
 }
 

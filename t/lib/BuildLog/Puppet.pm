@@ -5,6 +5,8 @@ package BuildLog::Puppet;
 #   my $p = BuildLog::Puppet->new('a', server => $s);   t/projects/puppet-a
 #   my $id = $p->start('out hello', 'count 100');       a build, with first cues
 #   $p->cue('exit 0');                                   see puppet/play.pl
+#   $p->wait_for('hello');                               it stands in the log
+#   $p->wait_until_told('hello');                        and viewers have it
 #
 # The directory is made when it is not there; the wildcard section for puppet-*
 # in t/conf/extra.conf.in says that it is a project. Without server it is the
@@ -79,6 +81,21 @@ sub wait_for
         seek $in, $at, 0;
         $seen >= ($times // 1);
     } $seconds // 15, "'$text' in the log of build $self->{build}";
+}
+
+# The same, and whoever comes from now on finds it there: a line stands in the
+# file before it is published.
+sub wait_until_told
+{
+    my ($self, $text, $times, $seconds) = @_;
+    my $pattern = ref $text ? $text : qr/^\Q$text\E$/;
+    my $left    = $times // 1;
+    my $viewer  = open_stream($self->{build}, $self->{server} ? (port => $self->{server}->port) : ());
+    $viewer->until(sub {
+        !exists $_->{event} && ($_->{data} // '') =~ s/^\[[^\]]*\] //r =~ $pattern && --$left == 0;
+    }, $seconds);
+    $viewer->close;
+    return;
 }
 
 1;
