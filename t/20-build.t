@@ -435,6 +435,6 @@ subtest 'pages of other sites' => sub {
 wait_until {
     !grep { $_->{last} && $_->{last}{state} =~ /queued|running/ }
         @{ get_json('/api/project/projects')->{projects} };
-} 20, 'all builds end';
+} 120, 'all builds end';
 
 done_testing;

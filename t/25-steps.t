@@ -243,23 +243,27 @@ subtest 'configured limits and variables' => sub {
 
 # A script that leaves something behind and prints "pid N" for each of it.
 my $bg = 'echo pid $!';
+# Until that which is left has come so far.
+my $said = 'until [ -e said ]; do sleep 0.02; done';
 my @left = (
     ['one', "sleep 600 & $bg", 1],
     ['two', "sleep 600 & $bg; sleep 601 & $bg", 2],
     ['silent', "sleep 600 >/dev/null 2>&1 </dev/null & $bg", 1],
-    ['session', 'setsid sh -c "echo pid \$\$; exec sleep 600" &' . "\nsleep 0.2", 1],
-    ['orphan', '(sh -c "echo pid \$\$; sleep 600 & echo pid \$!; wait" &) ; sleep 0.2', 2],
-    ['hidden', 'cd /; env -i /bin/sh -c "echo pid \$\$; exec sleep 600" & sleep 0.2', 1],
-    ['deaf', 'sh -c "trap \"\" TERM HUP INT; echo pid \$\$; while :; do sleep 0.1; done" & sleep 0.2', undef],
+    ['session', "setsid sh -c 'echo pid \$\$; : >said; exec sleep 600' & $said", 1],
+    ['orphan', "(sh -c 'echo pid \$\$; sleep 600 & echo pid \$!; : >said; wait' &) ; $said", 2],
+    ['hidden', "here=\$PWD; cd /; env -i /bin/sh -c \"echo pid \\\$\\\$; : >\$here/said; exec sleep 600\" & cd \$here; $said", 1],
+    ['deaf', "sh -c 'trap \"\" TERM HUP INT; echo pid \$\$; : >said; while :; do sleep 0.1; done' & $said", undef],
     ['stopped', "sleep 600 & $bg; kill -STOP \$!", 1],
-    ['loud', 'while :; do echo loud; sleep 0.01; done & echo pid $! >&2; sleep 0.1', undef],
+    ['loud', "while :; do echo loud; : >said; sleep 0.01; done & echo pid \$! >&2; $said", undef],
 );
 for (@left) {
     my ($name, $script, $count) = @$_;
     subtest "left behind: $name" => sub {
         my $from = time;
-        my ($end, @lines) = build_output(start_build(make_project("left-$name", $script)));
-        cmp_ok time - $from, '<', 8, 'the build does not wait for it';
+        my $path = make_project("left-$name", $script);
+        unlink "$path/said";
+        my ($end, @lines) = build_output(start_build($path), 60);
+        cmp_ok time - $from, '<', 60, 'the build does not wait for it';
         is $end->{state}, 'succeeded', '... and has succeeded, for its step has';
         my @pids = map { /^pid (\d+)$/ } said(@lines);
         ok @pids >= ($count // 1), 'it is known what was left' or diag explain [said(@lines)];
@@ -274,7 +278,15 @@ for (@left) {
 }
 
 subtest 'nothing is said of what ends by itself' => sub {
-    my ($end, @lines) = build_output(start_build(make_project('brief', '(sleep 0.05; echo late) & echo now')));
+    # It ends when its step has ended, as soon as it is seen; a machine with much
+    # else to do may need longer than it is waited for, but not each time.
+    my $path = make_project('brief', '(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; echo late) & echo now');
+    my ($end, @lines);
+    for my $try (1 .. 5) {
+        ($end, @lines) = build_output(start_build($path));
+        last if note_texts(@lines) == 2;
+        diag "try $try: ", explain [note_texts(@lines)];
+    }
     is $end->{state}, 'succeeded', 'the build succeeds';
     is_deeply [note_texts(@lines)], ['$ sh ./run.sh', 'Build finished'], 'no note';
     is_deeply [said(@lines)], ['now', 'late'], 'and what it printed is there';
@@ -292,10 +304,10 @@ subtest 'BuildLogTimeout' => sub {
     my ($end, @lines) = build_output($slow{timeout});
     is $end->{state}, 'timed-out', 'the state';
     is_deeply [map { $_->{state} } @{ $end->{steps} }], [qw(succeeded failed)], 'the steps';
-    is $lines[-1]{text}, 'Build timed out: not over after 700 ms', 'the last line';
+    is $lines[-1]{text}, 'Build timed out: not over after 3 s', 'the last line';
     my $took = seconds(@$end{qw(started ended)});
-    cmp_ok $took, '>=', 0.7, 'not before its time';
-    cmp_ok $took, '<', 5, 'and soon after: who takes TERM does not cost the grace';
+    cmp_ok $took, '>=', 3, 'not before its time';
+    cmp_ok $took, '<', 60, 'and soon after: who takes TERM does not cost the grace';
 };
 
 subtest 'BuildLogIdleTimeout' => sub {
@@ -304,22 +316,22 @@ subtest 'BuildLogIdleTimeout' => sub {
     is_deeply [map { $_->{state} } @{ $end->{steps} }], [qw(succeeded failed)],
         'a step that speaks may take longer than that';
     is scalar(said(@lines)), 7, '... and says all';
-    is $lines[-1]{text}, 'Build timed out: no output for 1 s', 'the last line';
-    cmp_ok seconds($end->{steps}[0]{started}, $end->{steps}[0]{ended}), '>', 1, 'it did take longer';
+    is $lines[-1]{text}, 'Build timed out: no output for 3 s', 'the last line';
+    cmp_ok seconds($end->{steps}[0]{started}, $end->{steps}[0]{ended}), '>', 3, 'it did take longer';
     my $silent = seconds($end->{steps}[1]{started}, $end->{ended});
-    cmp_ok $silent, '<', 5, 'the silent one is ended soon';
+    cmp_ok $silent, '<', 60, 'the silent one is ended soon';
 };
 
 subtest 'BuildLogKillGrace' => sub {
     my ($end, @lines) = build_output($slow{stubborn});
     is $end->{state}, 'timed-out', 'the state';
     is $end->{signal}, 'KILL', 'who does not hear TERM gets KILL';
-    is $lines[-1]{text}, 'Patience is over: not over after 300 ms', 'the configured last line';
+    is $lines[-1]{text}, 'Patience is over: not over after 2 s', 'the configured last line';
     my ($pid) = map { /^pid (\d+)$/ } said(@lines);
     ok $pid && !is_alive($pid), 'it is gone';
     my $took = seconds(@$end{qw(started ended)});
-    cmp_ok $took, '>=', 0.7, 'it had its time';
-    cmp_ok $took, '<', 5, '... and no more';
+    cmp_ok $took, '>=', 2.4, 'it had its time';
+    cmp_ok $took, '<', 60, '... and not for ever';
 };
 
 is_deeply [build_processes()], [], 'no process of any build is left';

@@ -98,7 +98,7 @@ sub begin
     # Without another process: there may be none to be had.
     my $path = make_project("cgroup-$name", "$script\n: >began\n"
         . "exec perl -e 'select undef, undef, undef, 0.02 until -e q(go)'");
-    unlink "$path/began", "$path/go";
+    unlink map { "$path/$_" } qw(began go left);
     my $id = start_build($path, port => $s->port);
     wait_until { -e "$path/began" } 20, "$name begins";
     return ($id, "$path/go");
@@ -148,8 +148,8 @@ END
     my ($id) = begin('hostile', <<"END");
 mkdir $group/build-\$BUILDLOG_ID/inner
 sh -c 'echo 0 >$group/build-\$BUILDLOG_ID/inner/cgroup.procs; exec sleep 600' &
-setsid sh -c 'echo 0 >$group/runner/cgroup.procs; exec sleep 600' &
-sleep 0.2
+setsid sh -c 'echo 0 >$group/runner/cgroup.procs; : >left; exec sleep 600' &
+until [ -e left ]; do sleep 0.02; done
 END
     cmp_ok scalar(grep { group_of($_->[0]) eq '/builds/runner' } build_processes($id)), '>', 0, 'a build leaves its group';
     cancel($id);

@@ -109,7 +109,7 @@ sub take
 sub read_until
 {
     my ($done, @v) = @_;
-    my $deadline = time + 60;
+    my $deadline = time + 300;
     my $select = IO::Select->new(map { $_->{socket} } @v);
     my %of = map { fileno($_->{socket}) => $_ } @v;
     take($_) for @v;
@@ -417,7 +417,8 @@ END
     my $v   = viewer("/api/log/push?build=$id");
     read_until(sub { 0 }, $v);
     my ($said) = map { $_->[2] } grep { $_->[1] eq 'Build finished' } @{ $v->{seen} };
-    cmp_ok $v->{at} - $said, '<', 3e6, sprintf 'its sums took %.2f s', ($v->{at} - $said) / 1e6;
+    # A pause for each piece would be many times that, on any machine.
+    cmp_ok $v->{at} - $said, '<', 15e6, sprintf 'its sums took %.2f s', ($v->{at} - $said) / 1e6;
     sums_are_right($id, $end, 'a larger one');
     cmp_ok room($id), '<=', 17 * 1024 * 1024 + 160 * 1024, 'and it is short';
     close_viewers($v);

@@ -27,8 +27,9 @@ my $times    = $ENV{KILLS} || 3;
 my $projects = project('');
 
 # Closing its files is the last that a process does, a moment behind the one
-# in which it is seen no more: for so long the lock is waited for.
-my $moment = 0.3;
+# in which it is seen no more: for so long the lock is waited for. Less than the
+# grace that those have who do not end by themselves.
+my $moment = 1;
 
 my %does = (
     plain    => 'echo ready; exec sleep 300',
@@ -51,7 +52,7 @@ BuildLogMaxQueue 100
     BuildLogKillGrace 1500ms
 </Directory>
 <Directory "${projects}made-lost-patient">
-    BuildLogKillGrace 15s
+    BuildLogKillGrace 60s
 </Directory>
 END
 

@@ -16,7 +16,9 @@ use IO::Socket::INET;
 
 # One child; in prefork a request is all that it can do.
 my $s = BuildLog::Server->start(<<'END', tls => 1);
-Timeout 60
+Timeout 300
+RequestReadTimeout header=300 body=300
+BuildLogPing 1h
 <IfModule prefork.c>
     StartServers 1
     ServerLimit 1
