@@ -91,6 +91,8 @@ static unsigned end_if(unsigned bad)
     return bad;
 }
 
+#define NO_BUILD 1000000
+
 static int files_at_rest; /* of this runner; 0: not looked yet */
 
 /* What a failure may have left: soon there is nothing. */
@@ -112,18 +114,21 @@ static unsigned is_left(void)
 
 static int begin_if_needed(void)
 {
-    apr_time_t deadline = bl_tick_now() + apr_time_from_msec(200);
+    const char *why;
 
     if (alone_lives())
         return 1;
     alone_reap();
     if (!alone_begin())
         return 0;
-    /* It has begun when it has no more to open. */
+    /* It has begun when it has no more to open: who gets a second answer knows
+     * that a turn of its loop is over. */
+    alone_cancel(NO_BUILD, &why, scratch);
+    alone_cancel(NO_BUILD, &why, scratch);
     do {
         files_at_rest = alone_descriptors();
-        usleep(20000);
-    } while (files_at_rest != alone_descriptors() || bl_tick_now() < deadline);
+        usleep(50000);
+    } while (files_at_rest != alone_descriptors());
     return 1;
 }
 

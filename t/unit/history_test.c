@@ -41,7 +41,7 @@
 
 /* A lock of somebody else is waited for so long, and the machine may be slow.
  */
-#define LOCKED_TIME_MAX apr_time_from_sec(10)
+#define LOCKED_TIME_MAX apr_time_from_sec(60)
 
 #define NOBODY 65534
 

@@ -213,7 +213,7 @@ static int asked_by(int depth)
         got = recv(fd, &(char){0}, 1, 0) > 0;
         _exit(got + 1);
     }
-    for (tries = 0; tries < 1000; tries++) {
+    for (tries = 0; tries < 12000; tries++) {
         /* Below the first one nobody has the runner's loop. */
         if (depth > 0 && getpid() == (pid_t)host.skew)
             turn();
@@ -231,7 +231,7 @@ static void test_no_descriptors(void)
     bl_table_t *other = host.table;
     struct rlimit few, was;
     int fds[64], count = 0, got = 0, before, i, status, ready[2];
-    struct timeval patience = {20, 0};
+    struct timeval patience = {60, 0};
     char buf[256];
     ssize_t n;
     pid_t pid;
@@ -253,7 +253,7 @@ static void test_no_descriptors(void)
         before = orders;
         if (write(ready[1], "", 1) != 1)
             _exit(200);
-        for (i = 0; i < 2000 && orders == before; i++) {
+        for (i = 0; i < 6000 && orders == before; i++) {
             turn();
             apr_sleep(apr_time_from_msec(10));
         }

@@ -440,6 +440,16 @@ static bl_table_t *table_full(int *row)
     return t;
 }
 
+/* For a while, and until they have seen enough: they may not have begun. */
+static void let_them_see(void)
+{
+    apr_time_t deadline = apr_time_now() + apr_time_from_sec(60);
+
+    usleep(300000);
+    while (GET(shared->done) <= 50 && apr_time_now() < deadline)
+        usleep(10000);
+}
+
 static void test_torn_processes(void)
 {
     pid_t pids[3];
@@ -450,7 +460,7 @@ static void test_torn_processes(void)
     for (i = 0; i < 2; i++)
         pids[i] = start(look_at_row, t, row);
     pids[2] = start(change_row, t, row);
-    usleep(300000);
+    let_them_see();
     PUT(shared->stop, 1);
     is_u64(join(pids, 3), 0, "processes read a row while one changes it");
     is_u64(shared->wrong, 0, "T3: none has seen a torn text");
@@ -485,7 +495,7 @@ static void test_torn_threads(void)
         threads[i].run = i < 2 ? look_at_row : change_row;
         pthread_create(&ids[i], NULL, thread_main, &threads[i]);
     }
-    usleep(300000);
+    let_them_see();
     PUT(shared->stop, 1);
     for (i = 0; i < 3; i++)
         pthread_join(ids[i], NULL);
@@ -683,7 +693,8 @@ static void test_viewers_threads(void)
 
 #define ROUNDS 100000
 #define PUMPS 1 /* more than processors would only take turns */
-#define LOST_TIME apr_time_from_sec(1)
+/* Who wakes may have been stopped in the moment before. */
+#define LOST_TIME apr_time_from_sec(30)
 
 /* So that one side comes now before, now behind and now beside the other:
  * what one processor tells the other is some 100 ns under way. */
