@@ -67,6 +67,7 @@ for (['allows the page',        $other, "BuildLogAllowOrigin $page", 1],
         PROJECT  => $p->path,
         NODE_EXTRA_CA_CERTS => "$tls/cert.pem",
     });
+    eval { wait_until { streams($other) > $before } 20 } if $used;
     my @there = splice @{ [streams($other)] }, $before;
     is scalar(grep { m{ HTTP/1\.1 20[04]$} } @there), scalar @there, "$name: what was asked there was HTTP/1.1";
     cmp_ok scalar(@there), $used ? '>=' : '<=', $used || $behind ? 2 : 0, "$name: " . @there . ' streams there';

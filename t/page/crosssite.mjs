@@ -53,7 +53,7 @@ const attacks = {
     // That of the empty frame was while it was added.
     frame.onload = () => resolve('sent');
     form.submit();
-    setTimeout(resolve, 5000, 'no answer');
+    setTimeout(resolve, 60000, 'no answer');
   }),
   fetch: async (to, options) => {
     try {
@@ -69,7 +69,7 @@ const attacks = {
     source.onmessage = (event) => end(`read: ${event.data}`);
     source.addEventListener('ping', () => end('read: ping'));
     source.onerror = () => { if (source.readyState === 2) end('closed'); };
-    setTimeout(end, 5000, 'nothing');
+    setTimeout(end, 60000, 'nothing');
   }),
   element: (name, to) => new Promise((resolve) => {
     const element = document.createElement(name);
@@ -77,7 +77,7 @@ const attacks = {
     element.onerror = () => resolve('refused');
     element.src = to;
     document.body.append(element);
-    setTimeout(resolve, 5000, 'nothing');
+    setTimeout(resolve, 60000, 'nothing');
   }),
 };
 const attack = (page, name, ...values) => page.evaluate(

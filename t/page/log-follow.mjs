@@ -68,6 +68,7 @@ await run(async ({ page, context }) => {
     for (let before = -1, now = 0; before !== now;) {
       before = now;
       await page.waitForTimeout(60);
+      await drawn(page);
       now = await page.$eval('.log-rows', ({ scrollTop }) => scrollTop);
     }
   };

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 
 import { base } from './lib.mjs';
 
-export const WAIT_MS = 10000;
+export const WAIT_MS = 60000;
 
 const FILES = {
   '/log-lab.html': 'text/html',

@@ -62,8 +62,10 @@ await run(async ({ page, ok, is, until }) => {
   await until(async () => await state() === 'ended', WAIT_MS, 'a build is followed to its end');
   const id = /\d+$/.exec(page.url())[0];
   const log = await (await fetch(new URL(`/api/project/builds/${id}/log`, base))).text();
-  const texts = await page.$$eval('#log .row .text', (all) => all.map((one) => one.textContent));
-  is(texts.join('\n'), log.trimEnd(), 'each line once, in order');
+  const rows = () => page.$$eval('#log .row .text', (all) => all.map((one) => one.textContent).join('\n'));
+  // What was received last may wait for a frame.
+  await until(async () => (await rows()).length >= log.trimEnd().length, WAIT_MS, 'all lines are there');
+  is(await rows(), log.trimEnd(), 'each line once, in order');
   if (USED) ok(came > before, 'its stream came from there, too');
   else is(came, before, 'what does not answer is not asked again');
 }, { args });

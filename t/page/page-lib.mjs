@@ -7,8 +7,8 @@ import { join } from 'node:path';
 
 import { base, note, ok, project } from './lib.mjs';
 
-export const ANSWER_MS = 15000;
-export const BUILD_MS = 120000;
+export const ANSWER_MS = 60000;
+export const BUILD_MS = 300000;
 const FINAL = ['succeeded', 'failed', 'cancelled', 'timed-out', 'lost'];
 
 /** test(name, body): whatever body throws is its failure, and the next one runs. */

@@ -71,7 +71,7 @@ await run(async ({ first, context, ok, is, until }) => {
   await until(() => haveLines(tabs, 51), 2 * WAIT_MS, `${tabs.length} tabs follow a build each`);
   ok(proxy.most <= 5, `by few connections (${proxy.most})`);
   const answer = await reader.evaluate(async () => (await fetch('/favicon.svg',
-    { cache: 'no-store', signal: AbortSignal.timeout(3000) })).status);
+    { cache: 'no-store', signal: AbortSignal.timeout(30000) })).status);
   is(answer, 200, 'and other things come');
   for (const path of OTHERS) await cue(path, 'count 100', 'exit 0');
   await until(() => all(tabs, (tab) => stateIs(tab, 'ended')), 2 * WAIT_MS, 'to their ends');

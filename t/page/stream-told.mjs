@@ -28,8 +28,8 @@ await run(async ({ first: tab, context, ok, is, like, until }) => {
   is(blocker.status, 200, 'somebody else is there');
   await follow(tab, id);
   await is_('busy', 'the server is full');
-  const { detail } = await state(tab);
-  ok(detail.at > Date.now() && detail.at < Date.now() + 6000, 'and has said when to come back');
+  const { detail, ms } = await state(tab);
+  ok(detail.at > ms && detail.at < ms + 6000, 'and has said when to come back');
   like((await states(tab)).map(({ name }) => name).join(' '), /^connecting( busy)+$/, 'nothing else is told');
   stop.abort();
   await is_('live', 'when there is room it is let in', 15000);

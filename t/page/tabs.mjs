@@ -27,7 +27,7 @@ const { CERT, WATCHED, PRESSED, HTTPD_PID, ERROR_LOG } = process.env;
 const PRESSES = Number(process.env.PRESSES);
 const TABS = 7;
 // A site that hangs, hangs longer.
-const ANSWER_MS = 5000;
+const ANSWER_MS = 30000;
 const LINES_MS = 20000;
 
 allowErrors(/net::ERR_(HTTP2_PROTOCOL_ERROR|CONNECTION_CLOSED|CONNECTION_RESET)\b/);

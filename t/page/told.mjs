@@ -37,6 +37,14 @@ const prepare = (path, ...cues) => writeFile(join(path, 'cue'), cues.map((one) =
 const asked = async (id) => (await readFile(ACCESS_LOG, 'utf8')).split('\n')
   .filter((line) => line.includes(`build=${id}&`) || line.includes(`/builds/${id}`)).length;
 
+/** The same, when httpd has logged what it has answered. */
+async function settled(id) {
+  for (let last = -1, now = await asked(id); ; last = now, now = await asked(id)) {
+    if (now === last) return now;
+    await new Promise((done) => { setTimeout(done, 1000); });
+  }
+}
+
 await run(async ({ first: home, context, ok, is, like, until }) => {
   const pill = (page) => page.getAttribute('#connection', 'data-state');
   const refusal = async (page) => (await page.isVisible('#refusal') ? page.textContent('#refusal-text') : '');
@@ -73,7 +81,7 @@ await run(async ({ first: home, context, ok, is, like, until }) => {
     like(await refusal(page), why, `${name}: and why`);
     ok(!(await refusal(page)).includes('tries again'), `${name}: it is not tried again`);
     is(await page.isVisible('#retry'), true, `${name}: but by the button`);
-    const before = await asked(id);
+    const before = await settled(id);
     await new Promise((done) => { setTimeout(done, WATCH_MS); });
     is(await asked(id), before, `${name}: nobody asks`);
     await cue(A, 'count 10');
