@@ -34,7 +34,7 @@ mkdir "$dir/$_" for qw(p p/looks p/writes);
 chown @$builder[2, 3], "$dir/p/writes";
 
 my $port;
-do { $port = 30000 + int rand 10000 }
+do { $port = 11000 + int rand 9000 }    # as BuildLog::Server
     until IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1);
 
 sub write_file { my ($path, $text) = @_; open my $out, '>', $path or die "$path: $!\n"; print {$out} $text; close $out; return }
@@ -43,7 +43,7 @@ sub slurp { my ($path) = @_; open my $in, '<', $path or return ''; local $/; ret
 sub wait_until(&$)
 {
     my ($condition, $what) = @_;
-    my $deadline = time + 30;
+    my $deadline = time + 120;
     while (1) {
         my $result = $condition->();
         return $result if $result;
@@ -106,7 +106,7 @@ sub stop
 my $test = $$;
 END { if ($$ == ($test // 0)) { local $?; stop() } }
 
-my $http = HTTP::Tiny->new(timeout => 10);
+my $http = HTTP::Tiny->new(timeout => 60);
 my $url  = "http://127.0.0.1:$port/api";
 sub answers { return $http->get("$url/project/projects")->{success} }
 
@@ -115,7 +115,11 @@ sub build
 {
     my ($name, $script) = @_;
     write_file("$dir/p/$name/run.sh", $script);
-    my $r = $http->post_form("$url/project/build", { projectPath => "$dir/p/$name" });
+    # The runner has its name before it takes builds.
+    my $r = wait_until {
+        my $r = $http->post_form("$url/project/build", { projectPath => "$dir/p/$name" });
+        $r->{status} == 503 ? undef : $r;
+    } "$name: an answer";
     $r->{status} == 202 or die "$name: $r->{status}\n";
     my $id = JSON::PP::decode_json($r->{content})->{build}{id};
     my $state = wait_until {
