@@ -298,6 +298,7 @@ static void group_ping(bl_audience_t *a, group_t *g)
     list_bury(a, &g->idle, patience);
     list_bury(a, &g->busy, patience);
     g->next_ping = a->now + ping;
+    bl_feed_rest(g->feed);
     if (!bl_encoder_speaks(bl_feed_spec(g->feed)->form))
         return; /* the kernel asks whether they are there: bl_client_probe */
     APR_RING_INIT(&turn, bl_client_t, link);

@@ -4,7 +4,10 @@
  *
  * A feed keeps readers at a few places; the one that was used longest ago is
  * given up for a new place. One of them follows the live end, the others serve
- * viewers that catch up.
+ * viewers that catch up. Where nobody comes any more, or all is told, a reader
+ * is only open logs and their buffers: bl_feed_rest gives it up. Who comes
+ * there later has a new one, which knows of no gap that was told: better one
+ * is told twice than not at all.
  *
  * The chunks made last are kept in a ring, by the id they begin behind. A
  * viewer that is a little late finds its chunk there; one that is very late
@@ -73,6 +76,7 @@ struct bl_feed_t {
     kept_chunk_t chunks[CHUNKS];
     int newest; /* of chunks */
     apr_uint64_t turns;
+    apr_uint64_t rested;         /* turns, when it rested last */
     apr_array_header_t *decided; /* decided_t by row */
     int row;                     /* of the one build; -1: not known */
     bl_stamp_t file_last_id;     /* of a build without a row; 0: not looked */
@@ -276,6 +280,11 @@ static void complain(bl_feed_t *f, apr_uint64_t build, apr_status_t rv)
             build, f->logs_dir);
 }
 
+static int is_shortage(apr_status_t rv)
+{
+    return APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv);
+}
+
 /* Tell the reader which logs there are. *undecided is set when there is news
  * of a project that the view does not know.
  *
@@ -308,7 +317,7 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
             complain(f, row.build, rv);
             /* Without descriptors it is tried again; else the viewer is told
              * that something is missing, and the other logs go on. */
-            if (APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv))
+            if (is_shortage(rv))
                 return rv;
             if (row.last_id > *unreadable)
                 *unreadable = row.last_id;
@@ -317,23 +326,37 @@ static apr_status_t name_logs(int *undecided, bl_stamp_t *unreadable,
     return APR_SUCCESS;
 }
 
-/* A log that could be opened cannot be read: nobody waits for it. What it has
- * up to the watermark is passed over with the others, so it is told before
- * any of them. @return 1: it was told */
+/* A log that could be opened cannot be read, or was removed before it was due:
+ * nobody waits for it. What it has up to the watermark is passed over with the
+ * others, so it is told before any of them. @return 1: it was told */
 static int tell_unread(bl_feed_t *f, bl_reader_t *r, bl_stamp_t watermark)
 {
     apr_uint64_t build;
     apr_status_t rv = bl_reader_status(r, &build);
 
-    if (rv == APR_SUCCESS)
+    if (rv == APR_SUCCESS || is_shortage(rv))
         return 0;
-    complain(f, build, rv);
+    if (!APR_STATUS_IS_ENOENT(rv))
+        complain(f, build, rv);
     bl_encoder_gap(f->encoder, bl_reader_at(r), watermark);
     return 1;
 }
 
-static void take_all(bl_feed_t *f, bl_reader_t *r, bl_stamp_t watermark)
+/* Descriptors are lacking. What else went wrong until that was seen has no
+ * status: the gap of what is forgotten stands for it. */
+static int is_held_up(place_t *place)
 {
+    apr_uint64_t failed;
+
+    if (!is_shortage(bl_reader_status(place->reader, &failed)))
+        return 0;
+    place->gap_told = 0;
+    return 1;
+}
+
+static void take_all(bl_feed_t *f, place_t *place, bl_stamp_t watermark)
+{
+    bl_reader_t *r = place->reader;
     const bl_record_t *rec;
     apr_uint64_t build = bl_reader_peek(&rec, r, watermark);
     int told = tell_unread(f, r, watermark);
@@ -347,7 +370,7 @@ static void take_all(bl_feed_t *f, bl_reader_t *r, bl_stamp_t watermark)
             told = tell_unread(f, r, watermark);
     }
     /* What was left out is behind us too. */
-    if (build == 0)
+    if (!is_held_up(place) && build == 0)
         bl_reader_move(r, watermark);
 }
 
@@ -359,6 +382,7 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
     bl_reader_t *r = place->reader;
     bl_stamp_t forgotten, begin = bl_reader_at(r), unreadable = 0;
     const bl_record_t *rec;
+    apr_uint64_t failed, next;
     int undecided = 0;
     apr_status_t rv = name_logs(&undecided, &unreadable, f, r);
 
@@ -373,17 +397,25 @@ static apr_status_t fill_all(bl_chunk_t *chunk, bl_feed_t *f, place_t *place)
         return APR_SUCCESS;
     }
     forgotten = bl_table_forgotten(f->table);
+    next = bl_reader_peek(&rec, r, watermark);
+    if (is_held_up(place)) {
+        rv = bl_reader_status(r, &failed);
+        complain(f, failed, rv);
+        return rv;
+    }
     if (begin != 0 && forgotten > begin && forgotten > place->gap_told) {
+        /* What is missing may stand among lines that come all the same. */
+        bl_stamp_t from = next != 0 ? rec->id : watermark;
+
         bl_encoder_gap(f->encoder, begin,
-                       bl_reader_peek(&rec, r, watermark) != 0 ? rec->id
-                                                               : watermark);
+                       from > forgotten ? from : forgotten + 1);
         place->gap_told = forgotten;
     }
     else if (unreadable > place->gap_told) {
         bl_encoder_gap(f->encoder, begin, watermark);
         place->gap_told = unreadable;
     }
-    take_all(f, r, watermark);
+    take_all(f, place, watermark);
     return APR_SUCCESS;
 }
 
@@ -518,6 +550,23 @@ apr_status_t bl_feed_next(bl_chunk_t *chunk, bl_feed_t *f, bl_stamp_t after)
         chunk->bucket = written(f);
     chunk_keep(f, after, chunk);
     return APR_SUCCESS;
+}
+
+void bl_feed_rest(bl_feed_t *f)
+{
+    bl_stamp_t newest = bl_feed_newest(f);
+    int i;
+
+    for (i = 0; i < PLACES; i++) {
+        place_t *place = &f->places[i];
+
+        if (place->reader == NULL ||
+            (place->used > f->rested && bl_reader_at(place->reader) < newest))
+            continue;
+        bl_reader_destroy(&place->reader);
+        place->used = 0;
+    }
+    f->rested = f->turns;
 }
 
 apr_bucket *bl_feed_goodbye(bl_feed_t *f, apr_uint32_t retry_ms)

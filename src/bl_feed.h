@@ -17,7 +17,8 @@
  *
  * F1  a viewer that asks with the id it got before sees every record of the
  *     feed exactly once, in the order of ids
- * F2  memory of a feed is bounded: a few chunks, a few open logs
+ * F2  memory of a feed is bounded: a few chunks, and at a few places the logs
+ *     that were written at the same time
  */
 #ifndef BL_FEED_H
 #define BL_FEED_H
@@ -100,6 +101,10 @@ int bl_feed_has_more(bl_feed_t *feed, bl_stamp_t after);
 
 /** The id of the newest that there is; 0: it is not known. Cheap. */
 bl_stamp_t bl_feed_newest(bl_feed_t *feed);
+
+/** Give up what nobody has needed since this was called last: open logs, which
+ * are descriptors, memory, and room on the disk if they were removed. */
+void bl_feed_rest(bl_feed_t *feed);
 
 /** The last words for a viewer that has to come back: destroy the bucket.
  * NULL: there are none in this form. */

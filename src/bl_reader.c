@@ -2,8 +2,12 @@
 /*
  * bl_reader.c - a place among the logs of several builds
  *
- * LIMITS        a linear search over the open logs for each record: they are
- *               the builds that run now and a few that just ended
+ * A log of which nothing was handed out yet is open only when it is due: else
+ * the id of its next record is all that is kept of it. So a place in the past
+ * holds what was written at that time, not all that came after it.
+ *
+ * LIMITS        a linear search over the logs for each record: they are the
+ *               builds that run now, those that ended behind the place
  */
 #include "bl_reader.h"
 
@@ -15,11 +19,13 @@
 #include "bl_log.h"
 
 typedef struct {
-    apr_uint64_t build; /* 0: free */
-    bl_cursor_t *cursor;
+    apr_uint64_t build;  /* 0: free */
+    bl_cursor_t *cursor; /* NULL: it is not due yet... */
+    bl_stamp_t next;     /* ...but then */
     apr_off_t tail;
     int final;
     int named;      /* in this turn */
+    int begun;      /* some of it was handed out */
     int has_record; /* record is the next one... */
     int skipped;    /* ...and stands behind a hole */
     bl_record_t record;
@@ -57,20 +63,31 @@ static void source_close(source_t *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* Look at the next record. @return 0: none below the tail */
-static int source_peek(bl_reader_t *r, source_t *s)
+static apr_status_t source_open(bl_reader_t *r, source_t *s)
 {
-    while (!s->has_record) {
-        apr_status_t rv = bl_cursor_next(&s->record, s->cursor, s->tail);
+    apr_status_t rv =
+        bl_cursor_open(&s->cursor, r->logs_dir, s->build, r->pool);
 
-        if (rv == APR_EOF)
-            return 0;
-        if (rv != APR_SUCCESS) {
-            r->status = rv;
-            r->failed = s->build;
-            source_close(s);
-            return 0;
-        }
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = bl_cursor_seek(s->cursor, r->at, s->tail);
+    if (rv != APR_SUCCESS)
+        bl_cursor_close(&s->cursor);
+    return rv;
+}
+
+/* Look at the next record. @return APR_SUCCESS; APR_EOF: none below the tail;
+ * why it cannot be opened or read */
+static apr_status_t source_peek(bl_reader_t *r, source_t *s)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (s->cursor == NULL)
+        rv = source_open(r, s);
+    while (rv == APR_SUCCESS && !s->has_record) {
+        rv = bl_cursor_next(&s->record, s->cursor, s->tail);
+        if (rv != APR_SUCCESS)
+            break;
         s->skipped |= bl_cursor_skipped(s->cursor) != NULL;
         /* A damaged log may go back in its ids: nothing comes twice. */
         s->has_record = s->record.id > r->at;
@@ -78,7 +95,34 @@ static int source_peek(bl_reader_t *r, source_t *s)
         if (!s->has_record && (s->record.flags & BL_REC_GAP) != 0)
             s->skipped = 1;
     }
-    return 1;
+    return rv;
+}
+
+/* It has a record, and others come first. */
+static void source_wait(source_t *s)
+{
+    if (s->begun)
+        return;
+    s->next = s->record.id;
+    s->has_record = 0;
+    s->skipped = 0;
+    bl_cursor_close(&s->cursor);
+}
+
+/* The log of s was opened: is it due before the one that was so far? */
+static void wait_in_line(const bl_reader_t *r, source_t *s)
+{
+    int i;
+
+    for (i = 0; i < r->sources->nelts; i++) {
+        source_t *other = source_at(r, i);
+
+        if (other == s || !other->has_record)
+            continue;
+        source_wait(other->record.id < s->record.id ? s : other);
+        if (!s->has_record)
+            return;
+    }
 }
 
 bl_reader_t *bl_reader_create(const char *logs_dir, bl_stamp_t at,
@@ -128,7 +172,7 @@ void bl_reader_again(bl_reader_t *r)
     for (i = 0; i < r->sources->nelts; i++) {
         source_t *s = source_at(r, i);
 
-        if (s->build == 0)
+        if (s->cursor == NULL)
             continue;
         s->has_record = 0;
         s->skipped = 0;
@@ -156,30 +200,39 @@ apr_status_t bl_reader_name(bl_reader_t *r, apr_uint64_t build, apr_off_t tail,
                             int final)
 {
     source_t *s = source_find(r, build);
+    apr_status_t rv;
 
-    if (s == NULL) {
-        bl_cursor_t *cursor;
-        apr_status_t rv;
-
-        rv = bl_cursor_open(&cursor, r->logs_dir, build, r->pool);
-        if (rv != APR_SUCCESS)
-            return rv;
-        rv = bl_cursor_seek(cursor, r->at, tail);
-        if (rv != APR_SUCCESS) {
-            bl_cursor_close(&cursor);
-            return rv;
-        }
-        s = source_find(r, 0);
-        if (s == NULL)
-            s = apr_array_push(r->sources);
-        memset(s, 0, sizeof(*s));
-        s->build = build;
-        s->cursor = cursor;
+    if (s != NULL) {
+        s->tail = tail;
+        s->final = final;
+        s->named = 1;
+        return APR_SUCCESS;
     }
+    s = source_find(r, 0);
+    if (s == NULL)
+        s = apr_array_push(r->sources);
+    memset(s, 0, sizeof(*s));
+    s->build = build;
     s->tail = tail;
     s->final = final;
     s->named = 1;
-    return APR_SUCCESS;
+    rv = source_peek(r, s);
+    if (rv == APR_SUCCESS)
+        wait_in_line(r, s);
+    else if (rv != APR_EOF)
+        source_close(s);
+    return rv == APR_EOF ? APR_SUCCESS : rv;
+}
+
+/* @return 0: the log stays as it is, and nothing may come before it */
+static int source_failed(bl_reader_t *r, source_t *s, apr_status_t rv)
+{
+    r->status = rv;
+    r->failed = s->build;
+    if (APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv))
+        return 0;
+    source_close(s);
+    return 1;
 }
 
 apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
@@ -188,19 +241,31 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
     source_t *best = NULL;
     int i;
 
+    r->peeked = NULL;
     for (i = 0; i < r->sources->nelts; i++) {
         source_t *s = source_at(r, i);
+        bl_stamp_t before = best != NULL ? best->record.id : up_to;
+        apr_status_t rv;
 
-        if (s->build == 0)
+        if (s->build == 0 || (s->cursor == NULL && s->next > before))
             continue;
-        if (!source_peek(r, s)) {
-            if (s->build != 0 && (s->final || !s->named))
+        rv = source_peek(r, s);
+        if (APR_STATUS_IS_EOF(rv)) {
+            if (s->final || !s->named)
                 source_close(s);
-            continue;
         }
-        if (s->record.id <= up_to &&
-            (best == NULL || s->record.id < best->record.id))
+        else if (rv != APR_SUCCESS) {
+            if (!source_failed(r, s, rv))
+                return 0;
+        }
+        else if (s->record.id > before) {
+            source_wait(s);
+        }
+        else {
+            if (best != NULL)
+                source_wait(best);
             best = s;
+        }
     }
     r->peeked = best;
     if (best == NULL)
@@ -219,5 +284,6 @@ void bl_reader_take(bl_reader_t *r)
     r->at = r->peeked->record.id;
     r->peeked->has_record = 0;
     r->peeked->skipped = 0;
+    r->peeked->begun = 1;
     r->peeked = NULL;
 }

@@ -10,6 +10,11 @@
  * A reader stands behind an id and moves forwards only. In each turn its owner
  * names the logs and how far each may be read; then the reader hands out their
  * records in the order of ids, each once.
+ *
+ * R1  open are the logs of which a part was handed out and more may come, and
+ *     one more: however many were named
+ * R2  a log that was named is read to the tail it had then, or
+ * bl_reader_status says that it was not
  */
 #ifndef BL_READER_H
 #define BL_READER_H
@@ -30,7 +35,8 @@ bl_stamp_t bl_reader_at(const bl_reader_t *reader);
  * What went wrong with reading in this turn. A log that could not be read is
  * closed, there may be more in it than was handed out, and records of others
  * may be behind that: who takes them says gap. It is tried again when it is
- * named again.
+ * named again. But when descriptors are lacking (EMFILE, ENFILE) nothing is
+ * passed over: there is no next record until there are some.
  *
  * @param build  whose log it was last
  */
