@@ -20,6 +20,9 @@
  * {"build":42,"first":1,"lines":[{"line":1,"id":"...",...},...],"next":2,
  *  "after":"...","ended":true}
  *
+ * An answer has a few megabytes at most. When there is more of what was asked
+ * for, it says so ("more":true): first=NEXT&after=AFTER goes on.
+ *
  * @param row  of the build; the user may see it
  * @return what the handler returns
  */

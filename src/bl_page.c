@@ -328,7 +328,7 @@ static void put_refresh(request_rec *r, apr_uint64_t id, int refresh)
 
 int bl_page_build(request_rec *r, const bl_table_row_t *row, const char *json)
 {
-    bl_query_lines_t query = {0, BL_SHEET_LINES};
+    bl_query_lines_t query = {0, BL_SHEET_LINES, 0};
     const char *detail;
     bl_build_t *build;
     int refresh = 0;

@@ -280,7 +280,7 @@ static apr_status_t read_count(apr_uint64_t *out, const char **detail,
 apr_status_t bl_query_read_lines(bl_query_lines_t *out, const char **detail,
                                  request_rec *r)
 {
-    const char *first, *count, *last;
+    const char *first, *count, *last, *after;
     apr_table_t *query;
 
     if (read_fields(&query, detail, r) != APR_SUCCESS)
@@ -288,8 +288,16 @@ apr_status_t bl_query_read_lines(bl_query_lines_t *out, const char **detail,
     first = apr_table_get(query, "first");
     count = apr_table_get(query, "count");
     last = apr_table_get(query, "last");
-    if (last != NULL && (first != NULL || count != NULL))
-        return refuse(detail, "last stands alone, without first and count.");
+    after = apr_table_get(query, "after");
+    if (last != NULL && (first != NULL || count != NULL || after != NULL))
+        return refuse(detail,
+                      "last stands alone, without first, count and after.");
+    if (after != NULL && first == NULL)
+        return refuse(detail, "after stands with first: both are of an "
+                              "answer before.");
+    if (after != NULL &&
+        bl_stamp_read_id(&out->after, after, strlen(after)) != APR_SUCCESS)
+        return refuse(detail, "after must be the id of a record.");
     if (last != NULL) {
         out->first = 0;
         return read_count(&out->count, detail, "last", last, r);

@@ -78,10 +78,12 @@ apr_status_t bl_query_read_log(bl_query_log_t *out, const char **detail,
 typedef struct {
     apr_uint64_t first; /* 0: the last ones */
     apr_uint64_t count; /* 1 .. BL_QUERY_LINES_MOST */
+    bl_stamp_t after;   /* of the first line, go on behind this record; 0: all
+                           of it */
 } bl_query_lines_t;
 
 /**
- * Read the query of lines: first and count, or last.
+ * Read the query of lines: first, count and after, or last.
  *
  * @param out     holds what is so when the query says nothing of it
  * @param detail  on failure what was wrong and what is allowed

@@ -39,7 +39,9 @@ static apr_status_t seek(apr_uint64_t *first, bl_window_t *window,
     if (query->first == 0)
         return bl_window_seek_last(first, window, query->count);
     *first = query->first;
-    return bl_window_seek(window, query->first);
+    return query->after != 0
+               ? bl_window_seek_id(window, query->after, query->first)
+               : bl_window_seek(window, query->first);
 }
 
 apr_status_t bl_seek_window(bl_window_t **out, apr_uint64_t *first,

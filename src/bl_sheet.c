@@ -80,33 +80,10 @@ static void put_record(sheet_t *sheet, const bl_record_t *rec)
 
 /* ---- which lines ---------------------------------------------------- */
 
-/* Of the last lines, those that there is room for: *first becomes one of them,
- * and the window stands before it again. */
-static apr_status_t fit(bl_window_t *window, apr_uint64_t *first,
-                        apr_uint64_t count, apr_pool_t *p)
+static apr_size_t takes(void *baton, const bl_record_t *rec, apr_size_t before)
 {
-    /* What each takes; the last one may have no end yet. */
-    apr_size_t *takes = apr_pcalloc(p, (count + 1) * sizeof(*takes));
-    apr_uint64_t number, at = 0;
-    apr_size_t sum = 0;
-    bl_record_t rec;
-    apr_status_t rv;
-
-    while ((rv = bl_window_next(&rec, &number, window)) == APR_SUCCESS) {
-        at = number - *first;
-        if (at > count) /* it grew under us (bl_window.c, LIMITS) */
-            break;
-        takes[at] += part_of(&rec, takes[at]);
-    }
-    if (rv != APR_SUCCESS && rv != APR_EOF)
-        return rv;
-    for (at = at < count ? at : count;; at--) {
-        sum += takes[at];
-        if (sum > BL_SHEET_BYTES_MOST || at == 0)
-            break;
-    }
-    *first += sum > BL_SHEET_BYTES_MOST ? at + 1 : at;
-    return bl_window_seek(window, *first);
+    (void)baton;
+    return part_of(rec, before);
 }
 
 /* ---- links ---------------------------------------------------------- */
@@ -183,8 +160,9 @@ static void put_log(request_rec *r, bl_cursor_t *cursor,
                                      query, r->pool);
 
     if (rv == APR_SUCCESS && query->first == 0 &&
-        row->tail > BL_SHEET_BYTES_MOST)
-        rv = fit(sheet.window, &first, query->count, r->pool);
+        bl_window_left(sheet.window) > BL_SHEET_BYTES_MOST)
+        rv = bl_window_fit(&first, sheet.window, query->count,
+                           BL_SHEET_BYTES_MOST, takes, NULL, r->pool);
     if (rv == APR_SUCCESS)
         /* The last ones: to the tail, also a line that has no end yet. */
         rv = put_lines(&sheet, first,

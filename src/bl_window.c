@@ -299,3 +299,47 @@ apr_status_t bl_window_seek_last(apr_uint64_t *number, bl_window_t *w,
     *number = lines > count ? lines - count + 1 : 1;
     return bl_window_seek(w, *number);
 }
+
+apr_status_t bl_window_seek_id(bl_window_t *w, bl_stamp_t id,
+                               apr_uint64_t number)
+{
+    apr_status_t rv = bl_cursor_seek(w->cursor, id, w->tail);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    stand_at(w, bl_cursor_offset(w->cursor), number);
+    w->after = id;
+    return APR_SUCCESS;
+}
+
+apr_off_t bl_window_left(const bl_window_t *w)
+{
+    return w->tail - bl_cursor_offset(w->cursor);
+}
+
+apr_status_t bl_window_fit(apr_uint64_t *first, bl_window_t *w,
+                           apr_uint64_t count, apr_uint64_t most,
+                           apr_size_t (*takes)(void *baton,
+                                               const bl_record_t *rec,
+                                               apr_size_t before),
+                           void *baton, apr_pool_t *p)
+{
+    /* Of each line; the last one may have no end yet. */
+    apr_size_t *taken = apr_pcalloc(p, (count + 1) * sizeof(*taken));
+    apr_uint64_t number, at = 0;
+    apr_uint64_t sum;
+    bl_record_t rec;
+    apr_status_t rv;
+
+    while ((rv = bl_window_next(&rec, &number, w)) == APR_SUCCESS &&
+           number - *first <= count) { /* or it grew under us (LIMITS) */
+        at = number - *first;
+        taken[at] += takes(baton, &rec, taken[at]);
+    }
+    if (rv != APR_SUCCESS && rv != APR_EOF)
+        return rv;
+    for (sum = taken[at]; at > 0 && sum + taken[at - 1] <= most; at--)
+        sum += taken[at - 1];
+    *first += at;
+    return bl_window_seek(w, *first);
+}

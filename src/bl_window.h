@@ -73,6 +73,33 @@ apr_status_t bl_window_seek_last(apr_uint64_t *number, bl_window_t *w,
                                  apr_uint64_t count);
 
 /**
+ * Of the lines from where the window stands to the tail, choose the last ones
+ * that take no more than so many bytes; one in any case. The window stands
+ * before them.
+ *
+ * @param number  of the first line, where the window stands; then of the first
+ *                that is chosen
+ * @param count   lines that there are at most
+ * @param takes   bytes that a record takes, when so many of its line are taken
+ *                already
+ * @return APR_SUCCESS; an I/O status
+ */
+apr_status_t bl_window_fit(apr_uint64_t *number, bl_window_t *w,
+                           apr_uint64_t count, apr_uint64_t most,
+                           apr_size_t (*takes)(void *baton,
+                                               const bl_record_t *rec,
+                                               apr_size_t before),
+                           void *baton, apr_pool_t *p);
+
+/** Bytes of the log from where the window stands to the tail. */
+apr_off_t bl_window_left(const bl_window_t *w);
+
+/** Stand behind the record with this id, in or before the line with this
+ * number. @return APR_SUCCESS; an I/O status */
+apr_status_t bl_window_seek_id(bl_window_t *w, bl_stamp_t id,
+                               apr_uint64_t number);
+
+/**
  * Read the next line record.
  *
  * @param rec     its text is valid until the next call

@@ -202,6 +202,8 @@ for my $none (lines_path(99999999), lines_path('x'), lines_path(0), lines_path($
         'count=1e3' => qr/^count /, 'last=0' => qr/^last .*1 to 5000/, 'last=5001' => qr/^last /,
         'last=' => qr/^last /, 'last' => qr/^last /, 'first=1&last=1' => qr/^last stands alone/,
         'count=1&last=1' => qr/^last stands alone/, 'first=%zz' => qr/encoded/,
+        'after=17&last=1' => qr/^last stands alone/, 'after=17' => qr/^after stands with first/,
+        'first=1&after=0' => qr/^after must be the id/, 'first=1&after=x' => qr/^after must/, 'first=1&after=' => qr/^after must/,
     );
     for my $query (sort keys %bad) {
         my $r = get(lines_path($id, "?$query"));
@@ -393,6 +395,77 @@ sub window_and_stream
     my $r = get(lines_path($short));
     is $r->{status}, 404, 'a log that was removed: 404';
     like $r->{json}{detail}, qr/gone/, '... which says so';
+}
+
+# ---- an answer is no larger than a page can take ------------------------------------------
+
+# Answer after answer, as a client goes on: all objects, and how large they were.
+sub go_on
+{
+    my ($of, $query) = @_;
+    my (@objects, @sizes);
+    while (1) {
+        my $r = $of->($query);
+        my $w = $r->{json};
+        push @objects, @{ $w->{lines} };
+        push @sizes, length $r->{body};
+        last if @sizes > 100 || !$w->{more} && $w->{next} > $w->{lines}[-1]{line} && $w->{next} >= $_[2];
+        $query = $w->{more} ? "first=$w->{next}&after=$w->{after}&count=5000" : "first=$w->{next}&count=5000";
+    }
+    return (\@sizes, @objects);
+}
+
+{
+    my $s = BuildLog::Server->start('');
+    my $q = BuildLog::Puppet->new('lines-wide', server => $s);
+    # 500 lines of 16 kB, half of it what JSON makes six times as long; then one of
+    # 9 MB; then a few short ones.
+    my $wide = $q->start('out first');
+    $q->wait_for('first');
+    my $text = ("\e" . 'x') x 8000;
+    $q->cue((map { "out $_ $text" } 1 .. 500), 'out half', (map { 'raw ' . 'long ' x 20_000 } 1 .. 90), 'out', 'out last', 'exit 0');
+    my $end = $s->wait_for_state($wide, 'succeeded', 60);
+    my $of  = sub { $s->request('GET', lines_path($wide, "?$_[0]"), timeout => 30) };
+    my $n   = 1;
+    my @all = map { $json->decode($_) } split /\n/,
+        $s->request('GET', "/api/project/builds/$wide/log?format=json", timeout => 30)->{body};
+    for my $o (@all) {
+        delete $o->{build};
+        $o->{line} = $n;
+        $n++ if !$o->{partial};
+    }
+    my ($sizes, @got) = go_on($of, 'first=1&count=5000', $n);
+    cmp_ok $_, '<', 5_000_000, "an answer of $_ bytes" for @$sizes;
+    cmp_ok scalar(@$sizes), '>', 10, 'so it takes some';
+    ok same_lines(\@got, @all), 'but from one to the next: each line once, each piece';
+
+    my $first = $of->('first=1&count=5000')->{json};
+    ok $first->{more}, 'an answer that ends before what was asked for says so';
+    is $first->{next}, $first->{lines}[-1]{line} + 1, '... behind a whole line';
+    is $first->{after}, $first->{lines}[-1]{id}, '... which is its place';
+    ok !exists $of->('first=1&count=3')->{json}{more}, 'one that has all of it does not';
+    my ($giant) = grep { $_->{partial} && $_->{text} =~ /^long/ } @all;
+    my $cut = $of->("first=$giant->{line}&count=1")->{json};
+    ok $cut->{more}, 'a line that is longer than an answer';
+    is $cut->{next}, $giant->{line}, '... is cut: next is its own number';
+    my $s2 = $s->open_stream("/api/log/push?build=$wide&format=json&from=$cut->{after}");
+    my ($piece) = grep { defined $_->{data} && !defined $_->{event} } $s2->until(sub { defined $_->{data} && !defined $_->{event} }, 20);
+    $s2->close;
+    my ($then) = grep { $_->{id} > $cut->{after} } @all;
+    is $piece->{id}, $then->{id}, '... and a stream goes on there, too';
+
+    my $tail = $of->('last=5000')->{json};
+    is $tail->{lines}[-1]{text}, 'Build finished', 'the last lines: to the end';
+    ok !exists $tail->{more}, '... there is no more';
+    my @want = grep { $_->{line} >= $tail->{first} } @all;
+    ok same_lines($tail->{lines}, @want), '... from the first on that there is room for';
+    cmp_ok $tail->{first}, '>', 500, '... which is behind the long ones';
+    is $of->("first=3&after=$all[0]{id}&count=1")->{json}{lines}[0]{id}, $all[1]{id}, 'after= is where, first= is what it is called';
+    is_deeply $of->("first=$n&after=$all[-1]{id}")->{json}{lines}, [], 'behind the end nothing comes';
+    my $nojs = $s->request('GET', "/api/project/builds/$wide?last=5000", headers => { Accept => 'text/html' });
+    like $nojs->{body}, qr/Build finished/, 'a page without a script has the end of it';
+    cmp_ok length $nojs->{body}, '<', 4_000_000, '... and no more than it may';
+    $s->stop;
 }
 
 # ---- memory and time -------------------------------------------------------------------

@@ -52,7 +52,7 @@ export function getBuilds(query) {
   return request(`/api/project/builds?${new URLSearchParams(query)}`);
 }
 
-/** Lines by number: { first, count } or { last }. */
+/** Lines by number: { first, count, after } or { last }. */
 export function getWindow(id, range) {
   // A build that has ended does not change: the browser may keep it.
   return request(`/api/project/builds/${id}/lines?${new URLSearchParams(range)}`,

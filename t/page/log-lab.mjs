@@ -2,8 +2,10 @@
 // log-lab.mjs - a log in a page of its own, with a server that is none: runs in
 // the browser, as globalThis.lab
 //
-//   lab.make({ records, ended, delayMs, fail })  what the server has: records
-//         is a list, or { count, make(n) } for whole lines made when asked for
+//   lab.make({ records, ended, delayMs, fail, most, room })  what the server
+//         has: records is a list, or { count, make(n) } for whole lines made when
+//         asked for; an answer has at most so many lines, and so many records:
+//         there it ends, within a line if need be
 //   lab.open(build, options)  a pane on it
 //   lab.feed(lines)           a stream: lines without id, time and build get them
 import * as words from '/js/log/words.mjs';
@@ -41,8 +43,8 @@ function whole(record, at) {
   };
 }
 
-lab.make = ({ records = [], delayMs = 0, fail = null, most = 5000 }) => {
-  lab.server = { delayMs, fail, most, ...stored(records) };
+lab.make = ({ records = [], delayMs = 0, fail = null, most = 5000, room = Infinity }) => {
+  lab.server = { delayMs, fail, most, room, ...stored(records) };
   lab.windows = [];
 };
 
@@ -80,13 +82,21 @@ async function fetchWindow(build, asked) {
   if (server.delayMs > 0) await new Promise((done) => { setTimeout(done, server.delayMs); });
   if (server.fail !== null) throw new Error(server.fail);
   const total = server.count();
-  const count = Math.min(asked.count ?? asked.last, server.most);
-  const first = asked.first ?? Math.max(1, total + 1 - count);
-  const end = Math.max(first, Math.min(first + count, total + 1));
+  const count = Math.min(asked.count ?? asked.last ?? 1000, server.most);
+  let first = asked.first ?? Math.max(1, total + 1 - count);
+  // The last ones: those that there is room for.
+  while (asked.last && first < total && server.range(first, total + 2).length > server.room) first += 1;
+  let end = Math.max(first, Math.min(first + count, total + 1));
   // The end of a log may be a line in pieces.
-  const lines = server.range(first, end === total + 1 ? end + 1 : end);
+  let lines = server.range(first, end === total + 1 ? end + 1 : end)
+    .filter((line) => asked.after === undefined || BigInt(line.id) > BigInt(asked.after));
+  const more = lines.length > server.room;
+  if (more) {
+    end = lines[server.room].line;
+    lines = lines.slice(0, server.room);
+  }
   return {
-    build, first, next: end, ended: true, after: lines.at(-1)?.id ?? null,
+    build, first, next: end, ended: true, after: lines.at(-1)?.id ?? asked.after ?? null, ...(more && { more }),
     // As it comes over the wire; of which build is said once, above.
     lines: lines.map(({ build: _, ...line }) => JSON.parse(JSON.stringify(line))),
   };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // log-random.mjs - logs of pieces, frames, notes, steps and colours in any
-// order: the rows are the same however much of them was loaded and how much came
-// live, and no number is shown twice. SEED=n is another lot of them.
+// order: the rows are the same however much of them was loaded, in how many
+// answers, and how much came live, and no number is shown twice. SEED=n is
+// another lot of them.
 import { note, ok, run } from './lib.mjs';
 import { openLab } from './log-lib.mjs';
 
@@ -49,6 +50,14 @@ async function compare([from, logs]) {
     const want = await rows();
     const numbers = want.map((one) => JSON.parse(one)[0]).filter(Boolean);
     if (new Set(numbers).size < numbers.length) wrong.push(`log ${log}: a number twice`);
+    const room = 1 + below(9);
+    lab.make({ records, room });
+    await lab.open(1);
+    const parts = await rows();
+    const other = want.findIndex((one, i) => one !== parts[i]);
+    if (other >= 0 || parts.length !== want.length) {
+      wrong.push(`log ${log}, ${room} records in an answer: ${parts[other]} instead of ${want[other]}`.slice(0, 300));
+    }
     for (const loaded of [0, below(records.length), below(records.length)]) {
       lab.make({ records: records.slice(0, loaded) });
       await lab.open(1);

@@ -186,6 +186,71 @@ static void test_numbers(const char *what, int is_known)
     ok(is_right_at(w, lines - 5, 100), "%s: a line, after that", what);
 }
 
+/* From a record on, by its id: as a client goes on that has it. */
+static void test_by_id(void)
+{
+    bl_window_t *w = window_of(0);
+    unsigned i, wrong = 0;
+
+    for (i = 0; i < 300; i++) {
+        unsigned at = 1 + random_below(count - 1);
+        apr_uint64_t got = 0;
+        bl_record_t rec;
+
+        if (bl_window_seek_id(w, places[at - 1].id, places[at].number) !=
+                APR_SUCCESS ||
+            bl_window_after(w) != places[at - 1].id ||
+            bl_window_number(w) != places[at].number ||
+            bl_window_next(&rec, &got, w) != APR_SUCCESS ||
+            got != places[at].number || rec.id != places[at].id)
+            wrong++;
+    }
+    is_u64(wrong, 0, "300 places by their ids");
+}
+
+static apr_size_t one_more(void *baton, const bl_record_t *rec,
+                           apr_size_t before)
+{
+    apr_size_t *most_pieces = baton;
+
+    if (before >= *most_pieces)
+        *most_pieces = before + 1;
+    return 1 + 0 * rec->len;
+}
+
+/* Each record takes 1: so many records of whole lines, not more. */
+static void test_fit(void)
+{
+    bl_window_t *w = window_of(0);
+    unsigned i, wrong = 0;
+
+    bl_window_know(w, lines);
+    for (i = 0; i < 200; i++) {
+        unsigned most = random_below(200), have = 0, at = count;
+        apr_uint64_t asked = 1 + random_below(150), first = 0;
+        apr_size_t pieces = 0;
+
+        bl_window_seek_last(&first, w, asked);
+        wrong += bl_window_fit(&first, w, asked, most, one_more, &pieces,
+                               pool) != APR_SUCCESS;
+        wrong += bl_window_number(w) != first;
+        while (at > 0 && places[at - 1].number >= first) {
+            at--;
+            have++;
+        }
+        wrong += first > lines || first + asked <= lines;
+        wrong += have > most && first < places[count - 1].number;
+        /* There is no room for one more line. */
+        for (; first + asked > lines + 1 && at > 0 &&
+               places[at - 1].number == first - 1;
+             at--)
+            have++;
+        wrong += first + asked > lines + 1 && have <= most;
+        wrong += places[count - 1].number == lines && pieces == 0;
+    }
+    is_u64(wrong, 0, "the last lines for which there is room, 200 times");
+}
+
 /* Each in a window of its own, as each request has one. */
 static void test_marks(const char *what, int is_known, int grows)
 {
@@ -438,6 +503,8 @@ int main(void)
     test_marks("counted", 0, 0);
     test_marks("known", 1, 0);
     test_marks_help();
+    test_by_id();
+    test_fit();
     end_log();
     make_log(0);
     test_numbers("long lines first", 1);

@@ -7,9 +7,9 @@
 //   await pane.verify();
 //
 // t(key, values)        texts; their keys are in words.mjs
-// fetchWindow(build, { first, count } | { last })
-//                       promise of { first, next, lines, after, ended }; null as
-//                       build, all builds at once, fetches nothing
+// fetchWindow(build, { first, count, after } | { last })
+//                       promise of { first, next, lines, after, ended, more };
+//                       null as build, all builds at once, fetches nothing
 // settings              { get(name, otherwise), set(name, value) }
 //
 // Events of the element: 'range' { first, last }, the reader chose lines;

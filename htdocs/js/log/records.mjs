@@ -34,7 +34,10 @@ export class Records {
   next = 1; // number of the next record
   sawGap = false;
 
-  /** @param fetchWindow  ({ first, count } | { last }) -> promise; null: nothing to ask */
+  /**
+   * @param fetchWindow  ({ first, count, after } | { last }) -> promise; null:
+   *                     nothing to ask
+   */
   constructor(fetchWindow) {
     this.#fetchWindow = fetchWindow;
   }
@@ -48,12 +51,18 @@ export class Records {
    * Begin at the end of what there is. @return id after which a stream goes on
    */
   async open(count) {
-    const window = await this.#fetchWindow({ last: count });
+    let window = await this.#fetchWindow({ last: count });
     let { lines } = window;
+    const { first = 1 } = window;
+    // The last line alone was too long for an answer.
+    while (window.more) {
+      window = await this.#fetchWindow(behind(window));
+      lines = [...lines, ...window.lines];
+    }
     const next = afterLast(lines, window);
     const k = chunkOf(next);
     const start = k * CHUNK + 1;
-    let from = Math.min(window.first ?? 1, next);
+    let from = Math.min(first, next);
     if (from > start && next > start) {
       const rest = await this.#range(start, from);
       lines = [...rest, ...lines];
@@ -166,15 +175,20 @@ export class Records {
   // The server may answer with less than was asked for.
   async #range(first, end) {
     const lines = [];
-    for (let at = first; at < end;) {
-      const window = await this.#fetchWindow({ first: at, count: end - at });
+    for (let asked = { first, count: end - first }; asked.first < end;) {
+      const window = await this.#fetchWindow(asked);
       for (const line of window.lines) if (line.line < end) lines.push(line);
-      if (!(window.next > at)) throw new Error(`no line ${at}`);
-      at = window.next;
+      if (!(window.next > asked.first) && !window.more) throw new Error(`no line ${asked.first}`);
+      asked = window.more ? behind(window) : { first: window.next };
+      asked.count = end - window.next;
     }
     return lines;
   }
 }
+
+// What to ask for when an answer ends before what was asked for, perhaps within
+// a line.
+const behind = ({ next, after }) => ({ first: next, after });
 
 export const chunkOf = (n) => Math.floor((n - 1) / CHUNK);
 
