@@ -19,9 +19,7 @@
 #include "bl_courier.h"
 
 /* libc */
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 /* APR */
 #include <apr_strings.h>
@@ -418,21 +416,18 @@ static void take_ends(courier_t *c)
 
 static void take_messages(courier_t *c)
 {
-    bl_courier_message_t m;
-    ssize_t n;
+    bl_helper_message_t m;
+    apr_status_t rv = APR_SUCCESS;
 
-    while (!c->ended) {
-        n = recv(BL_HELPER_CONTROL, &m, sizeof(m), MSG_DONTWAIT);
-        if (n == (ssize_t)sizeof(m) && m.what == BL_COURIER_ENDED)
+    while (!c->ended && (rv = bl_helper_hear(&m)) == APR_SUCCESS) {
+        if (m.what == BL_HELPER_ENDED)
             look_at_build(c, m.build);
-        else if (n == (ssize_t)sizeof(m))
+        else
             look_at_all(c);
-        else if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        else {
-            c->ended = 1;
-            c->deadline = bl_tick_now() + STOP_PATIENCE;
-        }
+    }
+    if (APR_STATUS_IS_EOF(rv)) {
+        c->ended = 1;
+        c->deadline = bl_tick_now() + STOP_PATIENCE;
     }
 }
 

@@ -9,20 +9,7 @@
 #ifndef BL_COURIER_H
 #define BL_COURIER_H
 
-#include <apr.h>
-
 #include "bl_wire.h"
-
-enum {
-    BL_COURIER_ENDED = 1, /* build: look at its notices */
-    BL_COURIER_LOOK       /* look at all notices */
-};
-
-/* To the courier. Both ends are the same program. */
-typedef struct {
-    apr_uint64_t build;
-    int what;
-} bl_courier_message_t;
 
 typedef struct {
     const char *logs_dir;

@@ -36,6 +36,9 @@
 #define KILLED_TIME apr_time_from_sec(1)
 #define KILLED_LOOK_TIME apr_time_from_msec(1)
 
+/* After this what the socket had no room for is told again. */
+#define UNTOLD_TIME apr_time_from_sec(1)
+
 #define NEVER APR_INT64_MAX
 
 /* What bl_diag takes at most, with its end. */
@@ -57,6 +60,7 @@ struct bl_helper_t {
     int fd;
     bl_watch_t watch;
     int stopping;
+    int untold; /* the socket was full: it has to look at all (E2) */
     apr_time_t began;
     apr_interval_time_t backoff; /* before the next one begins */
     apr_time_t again_at;         /* when pid is 0 */
@@ -130,6 +134,16 @@ static void be_helper(const bl_helper_t *h, int control)
     bl_diag_set(say);
     h->kind.run(h->kind.baton);
     _exit(1); /* it does not come to this */
+}
+
+apr_status_t bl_helper_hear(bl_helper_message_t *message)
+{
+    ssize_t n =
+        recv(BL_HELPER_CONTROL, message, sizeof(*message), MSG_DONTWAIT);
+
+    if (n == (ssize_t)sizeof(*message))
+        return APR_SUCCESS;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? APR_EAGAIN : APR_EOF;
 }
 
 /* ---- listening ------------------------------------------------------ */
@@ -239,7 +253,7 @@ static void begin(bl_helper_t *h)
     bl_watch_file(&h->watch, file, ready, h, h->life);
     bl_watch_set(h->host, &h->watch, 1);
     bl_host_add_keeper(h->host, h->pid);
-    h->kind.begun(h->kind.baton);
+    h->untold = 0;
 }
 
 bl_helper_t *bl_helper_create(bl_host_t *host, const bl_helper_kind_t *kind,
@@ -255,21 +269,43 @@ bl_helper_t *bl_helper_create(bl_host_t *host, const bl_helper_kind_t *kind,
     return h;
 }
 
-int bl_helper_lives(const bl_helper_t *h)
+/* ---- telling -------------------------------------------------------- */
+
+/* One that is just dying was told: the next one looks at all. */
+static void send_message(bl_helper_t *h, bl_helper_what_e what,
+                         apr_uint64_t build)
 {
-    return h->pid != 0;
+    bl_helper_message_t message;
+
+    memset(&message, 0, sizeof(message));
+    message.what = what;
+    message.build = build;
+    h->untold = h->pid != 0 &&
+                send(h->fd, &message, sizeof(message), MSG_NOSIGNAL) < 0 &&
+                errno != EPIPE;
 }
 
-int bl_helper_tell(bl_helper_t *h, const void *message, apr_size_t len)
+void bl_helper_tell(bl_helper_t *h, bl_helper_what_e what, apr_uint64_t build)
 {
-    return h->pid == 0 || send(h->fd, message, len, MSG_NOSIGNAL) >= 0 ||
-           errno == EPIPE;
+    if (h != NULL && !h->untold)
+        send_message(h, what, build);
+}
+
+void bl_helper_remind(bl_helper_t *h)
+{
+    if (h != NULL && h->untold)
+        send_message(h, BL_HELPER_LOOK, 0);
 }
 
 apr_time_t bl_helper_tick(bl_helper_t *h)
 {
+    if (h == NULL)
+        return NEVER;
     if (h->pid == 0 && h->host->tick >= h->again_at)
         begin(h);
+    bl_helper_remind(h);
+    if (h->untold)
+        return h->host->tick + UNTOLD_TIME;
     return h->pid == 0 ? h->again_at : NEVER;
 }
 

@@ -5,24 +5,15 @@
  * Layer:    2 (actor, runner side). A process of its own, forked by the
  *           runner, one per runner; bl_scribe is its inside.
  * Runs in:  all functions here: the runner.
- * Owns:     what it is told, and that it is told all.
- * Not here: its life (bl_helper), the database (bl_history), when logs are
- *           removed.
+ * Owns:     which process it is, and whether there is one.
+ * Not here: its life, and that it is told all (bl_helper), the database
+ *           (bl_history), when logs are removed.
  *
  * A database blocks: it is locked, its server is gone, its disk is slow. In a
  * process of its own that holds up no line and loses no build, for the logs
- * are the truth and the database is an index of them:
- *
- *     runner                          historian
- *       | -- ended 42 ------------->   |  the last record of 42.log -> a row
- *       | -- removed 7 ------------>   |  the row goes
- *       | -- resync --------------->   |  (when the socket was full) compare
- *       |                              |  all logs with all rows
- *       | <-- "BL0250 ..."             |  the runner logs it: the historian
- *       |                              |  holds no error log open
- *       | -- EOF ------------------>   |  write what there is, and go
- *
- * A historian that begins resyncs: what was told to one that died is not lost.
+ * are the truth and the database is an index of them. Of a build that ended
+ * the last record of its log becomes a row, that of one that was removed goes;
+ * to look at everything is to compare all logs with all rows.
  */
 #ifndef BL_HISTORIAN_H
 #define BL_HISTORIAN_H

@@ -20,18 +20,12 @@
 #include "bl_courier.h"
 #include "bl_helper.h"
 
-/* After this what the socket had no room for is told again. */
-#define UNTOLD_TIME apr_time_from_sec(1)
-
-#define NEVER APR_INT64_MAX
-
 struct bl_notifier_t {
     bl_host_t *host;
     apr_pool_t *pool;
     apr_pool_t *targets_pool; /* cleared when they change */
     bl_courier_setup_t setup;
     bl_helper_t *helper; /* NULL: nobody is to be told */
-    int untold;          /* the socket was full: it has to look at all */
 };
 
 /* ---- its process ---------------------------------------------------- */
@@ -43,14 +37,6 @@ static void run(void *baton)
     bl_courier_main(&n->setup);
 }
 
-/* One that begins looks at all. */
-static void begun(void *baton)
-{
-    bl_notifier_t *n = baton;
-
-    n->untold = 0;
-}
-
 static void begin(bl_notifier_t *n)
 {
     const bl_helper_kind_t kind = {"buildlog-notify",
@@ -58,7 +44,6 @@ static void begin(bl_notifier_t *n)
                                    "BL0261 no process for notifications",
                                    "they are not lost by that",
                                    run,
-                                   begun,
                                    n};
 
     n->helper = bl_helper_create(n->host, &kind, n->pool);
@@ -194,32 +179,14 @@ void bl_notifier_expect(bl_notifier_t *n, apr_uint64_t build,
     apr_pool_destroy(scratch);
 }
 
-static void tell(bl_notifier_t *n, int what, apr_uint64_t build)
-{
-    bl_courier_message_t message;
-
-    memset(&message, 0, sizeof(message));
-    message.what = what;
-    message.build = build;
-    n->untold = !bl_helper_tell(n->helper, &message, sizeof(message));
-}
-
 void bl_notifier_ended(bl_notifier_t *n, apr_uint64_t build)
 {
-    if (n->helper != NULL && !n->untold)
-        tell(n, BL_COURIER_ENDED, build);
+    bl_helper_tell(n->helper, BL_HELPER_ENDED, build);
 }
 
 apr_time_t bl_notifier_tick(bl_notifier_t *n)
 {
-    apr_time_t due;
-
-    if (n->helper == NULL)
-        return NEVER;
-    due = bl_helper_tick(n->helper);
-    if (n->untold)
-        tell(n, BL_COURIER_LOOK, 0);
-    return n->untold ? n->host->tick + UNTOLD_TIME : due;
+    return bl_helper_tick(n->helper);
 }
 
 void bl_notifier_stop(bl_notifier_t **notifier, apr_interval_time_t time)

@@ -17,10 +17,8 @@
 #include "bl_scribe.h"
 
 /* libc */
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 /* APR */
 #include <apr_file_info.h>
@@ -58,7 +56,7 @@ typedef struct {
     int ended;             /* the runner has no more to tell, or is gone */
 
     int resync;               /* the rows must be compared with the logs */
-    apr_array_header_t *told; /* bl_scribe_message_t; empty if resync */
+    apr_array_header_t *told; /* bl_helper_message_t; empty if resync */
 
     int introduced; /* BL0252 was said */
     int failing;    /* BL0250 was said */
@@ -133,14 +131,14 @@ static apr_status_t write_some(scribe_t *s, const apr_array_header_t *list,
     if (rv != APR_SUCCESS)
         return rv;
     for (i = from; i < to; i++) {
-        const bl_scribe_message_t *m =
-            &APR_ARRAY_IDX(list, i, bl_scribe_message_t);
+        const bl_helper_message_t *m =
+            &APR_ARRAY_IDX(list, i, bl_helper_message_t);
 
         apr_pool_clear(s->row);
-        if (m->what == BL_SCRIBE_ENDED)
-            put_row(s, m->id);
+        if (m->what == BL_HELPER_ENDED)
+            put_row(s, m->build);
         else
-            remove_row(s, m->id);
+            remove_row(s, m->build);
     }
     return failed(s, bl_history_commit(s->history));
 }
@@ -158,12 +156,13 @@ static apr_status_t write_all(scribe_t *s, const apr_array_header_t *list)
     return rv;
 }
 
-static void push(apr_array_header_t *list, int what, apr_uint64_t id)
+static void push(apr_array_header_t *list, bl_helper_what_e what,
+                 apr_uint64_t id)
 {
-    bl_scribe_message_t *m = apr_array_push(list);
+    bl_helper_message_t *m = apr_array_push(list);
 
     m->what = what;
-    m->id = id;
+    m->build = id;
 }
 
 /* A directory that cannot be read to its end must not cost rows. */
@@ -195,7 +194,7 @@ static apr_array_header_t *compare(scribe_t *s, const apr_array_header_t *logs,
                                    const apr_array_header_t *rows)
 {
     apr_array_header_t *list =
-        apr_array_make(s->turn, 64, sizeof(bl_scribe_message_t));
+        apr_array_make(s->turn, 64, sizeof(bl_helper_message_t));
     int l = 0, r = 0;
 
     while (l < logs->nelts || r < rows->nelts) {
@@ -207,13 +206,13 @@ static apr_array_header_t *compare(scribe_t *s, const apr_array_header_t *logs,
         if (r < rows->nelts)
             row = APR_ARRAY_IDX(rows, r, bl_history_key_t);
         if (row.id < log && is_gone(s, row.id))
-            push(list, BL_SCRIBE_REMOVED, row.id);
+            push(list, BL_HELPER_REMOVED, row.id);
         else if (row.id == log && !is_of_log(s, row)) {
-            push(list, BL_SCRIBE_REMOVED, row.id);
-            push(list, BL_SCRIBE_ENDED, log);
+            push(list, BL_HELPER_REMOVED, row.id);
+            push(list, BL_HELPER_ENDED, log);
         }
         else if (log < row.id)
-            push(list, BL_SCRIBE_ENDED, log);
+            push(list, BL_HELPER_ENDED, log);
         l += log <= row.id;
         r += row.id <= log;
     }
@@ -327,16 +326,16 @@ static void write_now(scribe_t *s)
 
 /* ---- the process ---------------------------------------------------- */
 
-static void take(scribe_t *s, const bl_scribe_message_t *m)
+static void take(scribe_t *s, const bl_helper_message_t *m)
 {
     apr_time_t soon = bl_tick_now() + RETRY_LEAST;
 
-    if (m->what == BL_SCRIBE_RESYNC) {
+    if (m->what == BL_HELPER_LOOK) {
         s->resync = 1;
         apr_array_clear(s->told);
     }
     else if (!s->resync)
-        push(s->told, m->what, m->id);
+        push(s->told, m->what, m->build);
     /* News are a reason to look whether it has been mended. */
     if (s->due > soon)
         s->due = soon;
@@ -344,18 +343,16 @@ static void take(scribe_t *s, const bl_scribe_message_t *m)
 
 static void take_all(scribe_t *s)
 {
-    bl_scribe_message_t m;
+    bl_helper_message_t m;
     int taken;
 
     for (taken = 0; taken < ROWS_AT_ONCE; taken++) {
-        ssize_t n = recv(BL_HELPER_CONTROL, &m, sizeof(m), MSG_DONTWAIT);
+        apr_status_t rv = bl_helper_hear(&m);
 
-        if (n == (ssize_t)sizeof(m))
-            take(s, &m);
-        else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-            s->ended = 1;
-        if (n < 0 || s->ended)
+        s->ended = APR_STATUS_IS_EOF(rv);
+        if (rv != APR_SUCCESS)
             return;
+        take(s, &m);
     }
 }
 
@@ -399,7 +396,7 @@ void bl_scribe_main(const char *logs_dir, const char *driver,
     apr_pool_create(&s.turn, s.pool);
     apr_pool_create(&s.row, s.pool);
     apr_pool_create(&s.open_pool, s.pool);
-    s.told = apr_array_make(s.pool, ROWS_AT_ONCE, sizeof(bl_scribe_message_t));
+    s.told = apr_array_make(s.pool, ROWS_AT_ONCE, sizeof(bl_helper_message_t));
     s.logs_dir = logs_dir;
     s.driver = driver;
     s.params = params;

@@ -9,22 +9,6 @@
 #ifndef BL_SCRIBE_H
 #define BL_SCRIBE_H
 
-#include <apr.h>
-#include <apr_errno.h>
-
-enum {
-    BL_SCRIBE_ENDED = 1, /* id */
-    BL_SCRIBE_REMOVED,   /* id */
-    BL_SCRIBE_RESYNC
-};
-
-/* To the historian. Both ends are the same program: a struct is message
- * enough. */
-typedef struct {
-    apr_uint64_t id;
-    int what;
-} bl_scribe_message_t;
-
 /** Be the historian, in its process: never returns. */
 void bl_scribe_main(const char *logs_dir, const char *driver,
                     const char *params) __attribute__((noreturn));
