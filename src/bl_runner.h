@@ -5,12 +5,11 @@
  * Layer:    2 (actor, runner side). A process of its own with one thread, one
  *           per server, forked by the httpd parent.
  * Runs in:  the runner process.
- * Owns:     the queue, the numbers of builds, the watermark, waking pumps.
- * Not here: fork, user, descriptors of the process (bl_daemon, layer 3).
+ * Owns:     the loop, its beginning and its end, the watermark, waking pumps.
+ * Not here: fork, user, descriptors of the process (bl_daemon, layer 3), what
+ *           is accepted (bl_admission), what may begin (bl_queue, Q1), numbers
+ *           (bl_numbers, Q2).
  *
- * Q1  at most max_builds run at once, at most one of a project; else first
- *     come, first served
- * Q2  a build's number never comes again, also when its log was removed
  * Q3  when the parent is gone (the lifeline is closed) all builds are ended to
  *     the last process, said so in their logs, and the runner exits
  */
