@@ -2,17 +2,10 @@
 /*
  * bl_wire.c - messages between httpd and the runner
  *
- * FORMAT        Frame and field as in bl_wire.h. For each message one function
- *               below (code_...) says which fields it has and what their
- *               values may be. It serves writing and reading; the codec knows
- *               the direction. So the fields have a fixed order, and only an
- *               optional one may be missing. A list is its count and as many
- *               fields (or pairs of them).
- * INVARIANTS    W1, W2 in bl_wire.h
- *               W3 what is written can be read, and what can be read is what
- *                  would be written, byte by byte
- *               W4 nothing is allocated before its length or count was
- *                  checked
+ * FORMAT        Frame as in bl_wire.h. For each message one function below
+ *               (code_...) says which fields it has and what their values may
+ *               be, for writing and reading alike (bl_codec.h).
+ * INVARIANTS    W1, W2 in bl_wire.h; W3, W4 in bl_codec.h
  * DIAGNOSTICS   none
  */
 #include "bl_wire.h"
@@ -23,12 +16,11 @@
 #include <apr_strings.h>
 /* layer 0 */
 #include "bl_build.h"
+#include "bl_codec.h"
 #include "bl_record.h"
 
 #define MAGIC "BLW1"
 #define MAGIC_LEN 4
-#define FIELD_HEADER_LEN 6
-#define NUMBER_LEN 8
 
 /* What a line limit may be: less is no line to bl_lines, and a record must
  * hold the line also when every byte of it is bad and grows threefold. */
@@ -79,26 +71,6 @@ _Static_assert(sizeof(((bl_order_t *)0)->messages) ==
                    BL_BUILD_STATE_COUNT * sizeof(const char *),
                "one message for each state");
 
-/* ---- numbers -------------------------------------------------------- */
-
-static void number_put(char *out, apr_uint64_t n, int bytes)
-{
-    int i;
-
-    for (i = 0; i < bytes; i++)
-        out[i] = (char)(unsigned char)(n >> (8 * i));
-}
-
-static apr_uint64_t number_get(const char *in, int bytes)
-{
-    apr_uint64_t n = 0;
-    int i;
-
-    for (i = bytes; i-- > 0;)
-        n = n << 8 | (unsigned char)in[i];
-    return n;
-}
-
 /* ---- frames --------------------------------------------------------- */
 
 apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
@@ -115,8 +87,8 @@ apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
         *need = BL_WIRE_HEADER_LEN;
         return APR_INCOMPLETE;
     }
-    type = number_get(buf + 4, 4);
-    body = number_get(buf + 8, 4);
+    type = bl_codec_number_get(buf + 4, 4);
+    body = bl_codec_number_get(buf + 8, 4);
     if (type < BL_WIRE_ORDER || type > BL_WIRE_READY ||
         body > BL_WIRE_BODY_MAX)
         return APR_EGENERAL;
@@ -129,218 +101,54 @@ apr_status_t bl_wire_frame_read(bl_wire_frame_t *out, apr_size_t *need,
     return APR_SUCCESS;
 }
 
-/* ---- codec: fields in one of two directions ------------------------- */
-
-typedef enum { MEASURE, WRITE, READ } direction_e;
-
-typedef struct {
-    direction_e direction;
-    int broken;      /* a limit, or the format: all that follows is void */
-    char *out;       /* WRITE: the body */
-    const char *in;  /* READ: the body */
-    apr_size_t at;   /* done so far */
-    apr_size_t size; /* of the body; MEASURE: the most that it may have */
-    apr_pool_t *p;   /* READ: for what is read */
-} codec_t;
-
-/* Says what is in a message. */
-typedef void (*code_fn)(codec_t *c, void *message);
-
-static void require(codec_t *c, int ok)
-{
-    if (!ok)
-        c->broken = 1;
-}
-
-static void put_field(codec_t *c, int key, const char *value, apr_size_t len)
-{
-    apr_size_t left = c->size - c->at;
-
-    require(c, left >= FIELD_HEADER_LEN && left - FIELD_HEADER_LEN >= len);
-    if (c->broken)
-        return;
-    if (c->direction == WRITE) {
-        char *at = c->out + c->at;
-
-        number_put(at, (apr_uint64_t)key, 2);
-        number_put(at + 2, len, 4);
-        memcpy(at + FIELD_HEADER_LEN, value, len);
-    }
-    c->at += FIELD_HEADER_LEN + len;
-}
-
-/* Is the next field the one of this key? */
-static int next_is(const codec_t *c, int key)
-{
-    return c->size - c->at >= FIELD_HEADER_LEN &&
-           number_get(c->in + c->at, 2) == (apr_uint64_t)key;
-}
-
-/* *value and *len are set unless the codec is broken. */
-static void get_field(codec_t *c, int key, const char **value, apr_size_t *len)
-{
-    apr_size_t left = c->size - c->at;
-    apr_uint64_t n;
-
-    require(c, next_is(c, key));
-    if (c->broken)
-        return;
-    n = number_get(c->in + c->at + 2, 4);
-    require(c, n <= left - FIELD_HEADER_LEN);
-    if (c->broken)
-        return;
-    *value = c->in + c->at + FIELD_HEADER_LEN;
-    *len = (apr_size_t)n;
-    c->at += FIELD_HEADER_LEN + *len;
-}
-
-/* ---- values --------------------------------------------------------- */
-
-static void code_text(codec_t *c, int key, const char **text)
-{
-    const char *value;
-    apr_size_t len;
-
-    if (c->direction != READ) {
-        if (*text == NULL)
-            c->broken = 1;
-        else if (!c->broken)
-            put_field(c, key, *text, strlen(*text));
-        return;
-    }
-    get_field(c, key, &value, &len);
-    if (c->broken)
-        return;
-    require(c, memchr(value, '\0', len) == NULL);
-    *text = apr_pstrmemdup(c->p, value, len);
-}
-
-/* Will the field come (READ), or shall it (there)? */
-static int is_there(const codec_t *c, int key, int there)
-{
-    return c->direction == READ ? next_is(c, key) : there;
-}
-
-static void code_optional(codec_t *c, int key, const char **text)
-{
-    if (is_there(c, key, *text != NULL))
-        code_text(c, key, text);
-}
-
-static void code_number(codec_t *c, int key, apr_uint64_t *n,
-                        apr_uint64_t least, apr_uint64_t most)
-{
-    char buf[NUMBER_LEN];
-    const char *value = buf;
-    apr_size_t len = NUMBER_LEN;
-
-    if (c->direction == READ) {
-        get_field(c, key, &value, &len);
-        require(c, len == NUMBER_LEN);
-        if (c->broken)
-            return;
-        *n = number_get(value, NUMBER_LEN);
-    }
-    else {
-        number_put(buf, *n, NUMBER_LEN);
-        put_field(c, key, buf, NUMBER_LEN);
-    }
-    require(c, *n >= least && *n <= most);
-}
-
-static void code_uint32(codec_t *c, int key, apr_uint32_t *n,
-                        apr_uint32_t least, apr_uint32_t most)
-{
-    apr_uint64_t wide = *n;
-
-    code_number(c, key, &wide, least, most);
-    *n = (apr_uint32_t)wide;
-}
-
-/* What is negative is above the most, seen as what has no sign. */
-static void code_time(codec_t *c, int key, apr_interval_time_t *t,
-                      apr_uint64_t least)
-{
-    apr_uint64_t wide = (apr_uint64_t)*t;
-
-    code_number(c, key, &wide, least, APR_INT64_MAX);
-    *t = (apr_interval_time_t)wide;
-}
-
-static void code_size(codec_t *c, int key, apr_int64_t *size,
-                      apr_uint64_t least, apr_uint64_t most)
-{
-    apr_uint64_t wide = (apr_uint64_t)*size;
-
-    code_number(c, key, &wide, least, most);
-    *size = (apr_int64_t)wide;
-}
-
-static void code_count(codec_t *c, int key, int *count, int least, int most)
-{
-    apr_uint64_t wide = (apr_uint64_t)*count;
-
-    code_number(c, key, &wide, (apr_uint64_t)least, (apr_uint64_t)most);
-    *count = (int)wide;
-}
-
 /* ---- whole messages ------------------------------------------------- */
 
 static apr_status_t message_write(const char **frame, apr_size_t *len,
-                                  bl_wire_type_e type, code_fn code,
+                                  bl_wire_type_e type, bl_codec_fn code,
                                   void *message, apr_pool_t *p)
 {
-    codec_t c = {.direction = MEASURE, .size = BL_WIRE_BODY_MAX};
+    apr_size_t body;
     char *out;
 
-    code(&c, message);
-    if (c.broken)
+    if (bl_codec_measure(&body, code, message, BL_WIRE_BODY_MAX) !=
+        APR_SUCCESS)
         return APR_EINVAL;
-    out = apr_palloc(p, BL_WIRE_HEADER_LEN + c.at);
+    out = apr_palloc(p, BL_WIRE_HEADER_LEN + body);
     memcpy(out, MAGIC, MAGIC_LEN);
-    number_put(out + 4, type, 4);
-    number_put(out + 8, c.at, 4);
+    bl_codec_number_put(out + 4, type, 4);
+    bl_codec_number_put(out + 8, body, 4);
+    bl_codec_write(out + BL_WIRE_HEADER_LEN, body, code, message);
     *frame = out;
-    *len = BL_WIRE_HEADER_LEN + c.at;
-
-    c.direction = WRITE;
-    c.out = out + BL_WIRE_HEADER_LEN;
-    c.size = c.at;
-    c.at = 0;
-    code(&c, message);
+    *len = BL_WIRE_HEADER_LEN + body;
     return APR_SUCCESS;
 }
 
 /* On failure message may be half filled: it is never the caller's own. */
 static apr_status_t message_read(void *message, const bl_wire_frame_t *frame,
-                                 bl_wire_type_e type, code_fn code,
+                                 bl_wire_type_e type, bl_codec_fn code,
                                  apr_pool_t *p)
 {
-    codec_t c = {.direction = READ, .in = frame->body, .size = frame->len};
-
-    c.p = p;
     if (frame->type != type || frame->len > BL_WIRE_BODY_MAX)
         return APR_EGENERAL;
-    code(&c, message);
-    require(&c, c.at == c.size);
-    return c.broken ? APR_EGENERAL : APR_SUCCESS;
+    return bl_codec_read(message, frame->body, frame->len, code, p);
 }
 
 /* ---- order ---------------------------------------------------------- */
 
-static void code_steps(codec_t *c, bl_order_t *order)
+static void code_steps(bl_codec_t *c, bl_order_t *order)
 {
     int i;
 
-    code_count(c, KEY_STEP_COUNT, &order->step_count, 1, BL_BUILD_STEPS_MAX);
+    bl_codec_count(c, KEY_STEP_COUNT, &order->step_count, 1,
+                   BL_BUILD_STEPS_MAX);
     if (c->broken)
         return;
-    if (c->direction == READ)
+    if (c->direction == BL_CODEC_READ)
         order->steps = apr_pcalloc(c->p, (apr_size_t)order->step_count *
                                              sizeof(*order->steps));
     for (i = 0; i < order->step_count && !c->broken; i++) {
-        code_text(c, KEY_STEP_NAME, &order->steps[i].name);
-        code_text(c, KEY_STEP_COMMAND, &order->steps[i].command);
+        bl_codec_text(c, KEY_STEP_NAME, &order->steps[i].name);
+        bl_codec_text(c, KEY_STEP_COMMAND, &order->steps[i].command);
     }
 }
 
@@ -349,39 +157,39 @@ static int is_assignment(const char *text)
     return text[0] != '=' && strchr(text, '=') != NULL;
 }
 
-static void code_env(codec_t *c, bl_order_t *order)
+static void code_env(bl_codec_t *c, bl_order_t *order)
 {
     int i;
 
-    code_count(c, KEY_ENV_COUNT, &order->env_count, 0, BL_WIRE_ENV_MAX);
+    bl_codec_count(c, KEY_ENV_COUNT, &order->env_count, 0, BL_WIRE_ENV_MAX);
     if (c->broken)
         return;
-    if (c->direction == READ)
+    if (c->direction == BL_CODEC_READ)
         order->env = apr_pcalloc(c->p, (apr_size_t)order->env_count *
                                            sizeof(*order->env));
     for (i = 0; i < order->env_count && !c->broken; i++) {
-        code_text(c, KEY_ENV, &order->env[i]);
-        require(c, !c->broken && is_assignment(order->env[i]));
+        bl_codec_text(c, KEY_ENV, &order->env[i]);
+        bl_codec_require(c, !c->broken && is_assignment(order->env[i]));
     }
 }
 
 /* Most orders have none. */
-static void code_masks(codec_t *c, bl_order_t *order)
+static void code_masks(bl_codec_t *c, bl_order_t *order)
 {
     int i;
 
-    if (!is_there(c, KEY_MASK_COUNT, order->mask_count > 0))
+    if (!bl_codec_is_there(c, KEY_MASK_COUNT, order->mask_count > 0))
         return;
-    code_count(c, KEY_MASK_COUNT, &order->mask_count, 1, BL_WIRE_ENV_MAX);
+    bl_codec_count(c, KEY_MASK_COUNT, &order->mask_count, 1, BL_WIRE_ENV_MAX);
     if (c->broken)
         return;
-    if (c->direction == READ)
+    if (c->direction == BL_CODEC_READ)
         order->masks = apr_pcalloc(c->p, (apr_size_t)order->mask_count *
                                              sizeof(*order->masks));
     for (i = 0; i < order->mask_count && !c->broken; i++) {
-        code_text(c, KEY_MASK, &order->masks[i]);
-        require(c, !c->broken && order->masks[i][0] != '\0' &&
-                       strchr(order->masks[i], '=') == NULL);
+        bl_codec_text(c, KEY_MASK, &order->masks[i]);
+        bl_codec_require(c, !c->broken && order->masks[i][0] != '\0' &&
+                                strchr(order->masks[i], '=') == NULL);
     }
 }
 
@@ -390,69 +198,72 @@ static int is_hex(const char *text, apr_size_t len)
     return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
 }
 
-static void code_notify(codec_t *c, bl_order_t *order)
+static void code_notify(bl_codec_t *c, bl_order_t *order)
 {
     int i;
 
-    if (!is_there(c, KEY_NOTIFY_COUNT, order->notify_count > 0))
+    if (!bl_codec_is_there(c, KEY_NOTIFY_COUNT, order->notify_count > 0))
         return;
-    code_count(c, KEY_NOTIFY_COUNT, &order->notify_count, 1,
-               BL_WIRE_TARGETS_MAX);
+    bl_codec_count(c, KEY_NOTIFY_COUNT, &order->notify_count, 1,
+                   BL_WIRE_TARGETS_MAX);
     if (c->broken)
         return;
-    if (c->direction == READ)
+    if (c->direction == BL_CODEC_READ)
         order->notify = apr_pcalloc(c->p, (apr_size_t)order->notify_count *
                                               sizeof(*order->notify));
     for (i = 0; i < order->notify_count && !c->broken; i++) {
-        code_text(c, KEY_NOTIFY, &order->notify[i]);
-        require(c, !c->broken && is_hex(order->notify[i], BL_WIRE_KEY_LEN));
+        bl_codec_text(c, KEY_NOTIFY, &order->notify[i]);
+        bl_codec_require(c, !c->broken &&
+                                is_hex(order->notify[i], BL_WIRE_KEY_LEN));
     }
 }
 
 /* Only an order that comes from a hook has any. */
-static void code_marks(codec_t *c, bl_order_t *order)
+static void code_marks(bl_codec_t *c, bl_order_t *order)
 {
     int i;
 
     for (i = 0; i < BL_WIRE_MARKS; i++) {
-        code_optional(c, KEY_MARK + i, &order->marks[i]);
-        require(c, c->broken || order->marks[i] == NULL ||
-                       is_hex(order->marks[i], BL_WIRE_MARK_LEN));
+        bl_codec_optional(c, KEY_MARK + i, &order->marks[i]);
+        bl_codec_require(c, c->broken || order->marks[i] == NULL ||
+                                is_hex(order->marks[i], BL_WIRE_MARK_LEN));
     }
 }
 
-static void code_rlimit(codec_t *c, int which, bl_wire_rlimit_t *limit)
+static void code_rlimit(bl_codec_t *c, int which, bl_wire_rlimit_t *limit)
 {
-    limit->set = is_there(c, KEY_RLIMIT_SOFT + which, limit->set);
+    limit->set = bl_codec_is_there(c, KEY_RLIMIT_SOFT + which, limit->set);
     if (!limit->set)
         return;
-    code_number(c, KEY_RLIMIT_SOFT + which, &limit->soft, 0, APR_UINT64_MAX);
-    code_number(c, KEY_RLIMIT_HARD + which, &limit->hard, 0, APR_UINT64_MAX);
+    bl_codec_number(c, KEY_RLIMIT_SOFT + which, &limit->soft, 0,
+                    APR_UINT64_MAX);
+    bl_codec_number(c, KEY_RLIMIT_HARD + which, &limit->hard, 0,
+                    APR_UINT64_MAX);
 }
 
-static void code_order(codec_t *c, void *message)
+static void code_order(bl_codec_t *c, void *message)
 {
     bl_order_t *order = message;
     int i;
 
-    code_text(c, KEY_PROJECT, &order->project);
-    require(c, !c->broken && order->project[0] == '/');
-    code_text(c, KEY_TITLE, &order->title);
-    code_optional(c, KEY_USER, &order->user);
+    bl_codec_text(c, KEY_PROJECT, &order->project);
+    bl_codec_require(c, !c->broken && order->project[0] == '/');
+    bl_codec_text(c, KEY_TITLE, &order->title);
+    bl_codec_optional(c, KEY_USER, &order->user);
     code_steps(c, order);
     code_env(c, order);
     code_masks(c, order);
     code_marks(c, order);
     code_notify(c, order);
-    code_time(c, KEY_TIMEOUT, &order->timeout, 1);
-    code_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
-    code_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
-    code_size(c, KEY_MAX_LOG, &order->max_log, BL_WIRE_LOG_LEAST,
-              BL_WIRE_LOG_MOST);
+    bl_codec_time(c, KEY_TIMEOUT, &order->timeout, 1);
+    bl_codec_time(c, KEY_IDLE_TIMEOUT, &order->idle_timeout, 1);
+    bl_codec_time(c, KEY_KILL_GRACE, &order->kill_grace, 0);
+    bl_codec_size(c, KEY_MAX_LOG, &order->max_log, BL_WIRE_LOG_LEAST,
+                  BL_WIRE_LOG_MOST);
     for (i = 0; i < BL_WIRE_RLIMIT_COUNT; i++)
         code_rlimit(c, i, &order->rlimits[i]);
     for (i = 0; i < BL_BUILD_STATE_COUNT; i++)
-        code_optional(c, KEY_MESSAGE + i, &order->messages[i]);
+        bl_codec_optional(c, KEY_MESSAGE + i, &order->messages[i]);
 }
 
 int bl_wire_is_secret(const bl_order_t *order, const char *entry)
@@ -489,38 +300,39 @@ apr_status_t bl_wire_order_read(bl_order_t **out, const bl_wire_frame_t *frame,
 
 /* ---- limits --------------------------------------------------------- */
 
-static void code_targets(codec_t *c, bl_limits_t *limits)
+static void code_targets(bl_codec_t *c, bl_limits_t *limits)
 {
     int i;
 
-    code_count(c, KEY_TARGET_COUNT, &limits->target_count, 0,
-               BL_WIRE_TARGETS_MAX);
+    bl_codec_count(c, KEY_TARGET_COUNT, &limits->target_count, 0,
+                   BL_WIRE_TARGETS_MAX);
     if (c->broken)
         return;
-    if (c->direction == READ)
+    if (c->direction == BL_CODEC_READ)
         limits->targets = apr_pcalloc(c->p, (apr_size_t)limits->target_count *
                                                 sizeof(*limits->targets));
     for (i = 0; i < limits->target_count && !c->broken; i++) {
         bl_target_t *target = &limits->targets[i];
 
-        code_text(c, KEY_TARGET, &target->key);
-        require(c, !c->broken && is_hex(target->key, BL_WIRE_KEY_LEN));
-        code_text(c, KEY_TARGET_URL, &target->url);
-        code_text(c, KEY_TARGET_SECRET, &target->secret);
+        bl_codec_text(c, KEY_TARGET, &target->key);
+        bl_codec_require(c,
+                         !c->broken && is_hex(target->key, BL_WIRE_KEY_LEN));
+        bl_codec_text(c, KEY_TARGET_URL, &target->url);
+        bl_codec_text(c, KEY_TARGET_SECRET, &target->secret);
     }
 }
 
-static void code_limits(codec_t *c, void *message)
+static void code_limits(bl_codec_t *c, void *message)
 {
     bl_limits_t *limits = message;
 
-    code_uint32(c, KEY_MAX_BUILDS, &limits->max_builds, 1, APR_UINT32_MAX);
-    code_uint32(c, KEY_MAX_QUEUE, &limits->max_queue, 0, APR_UINT32_MAX);
-    code_uint32(c, KEY_LINE_LIMIT, &limits->line_limit, LINE_LIMIT_MIN,
-                LINE_LIMIT_MAX);
-    code_uint32(c, KEY_KEEP_COUNT, &limits->keep_count, 0, APR_UINT32_MAX);
-    code_time(c, KEY_KEEP_AGE, &limits->keep_age, 0);
-    code_number(c, KEY_KEEP_SIZE, &limits->keep_size, 0, APR_UINT64_MAX);
+    bl_codec_uint32(c, KEY_MAX_BUILDS, &limits->max_builds, 1, APR_UINT32_MAX);
+    bl_codec_uint32(c, KEY_MAX_QUEUE, &limits->max_queue, 0, APR_UINT32_MAX);
+    bl_codec_uint32(c, KEY_LINE_LIMIT, &limits->line_limit, LINE_LIMIT_MIN,
+                    LINE_LIMIT_MAX);
+    bl_codec_uint32(c, KEY_KEEP_COUNT, &limits->keep_count, 0, APR_UINT32_MAX);
+    bl_codec_time(c, KEY_KEEP_AGE, &limits->keep_age, 0);
+    bl_codec_number(c, KEY_KEEP_SIZE, &limits->keep_size, 0, APR_UINT64_MAX);
     code_targets(c, limits);
 }
 
@@ -546,12 +358,12 @@ apr_status_t bl_wire_limits_read(bl_limits_t *out,
 
 /* ---- accepted ------------------------------------------------------- */
 
-static void code_accepted(codec_t *c, void *message)
+static void code_accepted(bl_codec_t *c, void *message)
 {
     bl_accepted_t *accepted = message;
 
-    code_number(c, KEY_BUILD, &accepted->build, 1, APR_UINT64_MAX);
-    code_text(c, KEY_JSON, &accepted->json);
+    bl_codec_number(c, KEY_BUILD, &accepted->build, 1, APR_UINT64_MAX);
+    bl_codec_text(c, KEY_JSON, &accepted->json);
 }
 
 apr_status_t bl_wire_accepted_write(const char **frame, apr_size_t *len,
@@ -578,14 +390,14 @@ apr_status_t bl_wire_accepted_read(bl_accepted_t *out,
 
 /* ---- refused -------------------------------------------------------- */
 
-static void code_refused(codec_t *c, void *message)
+static void code_refused(bl_codec_t *c, void *message)
 {
     bl_refusal_t *refusal = message;
     apr_uint32_t why = (apr_uint32_t)refusal->why;
 
-    code_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_AGAIN);
+    bl_codec_uint32(c, KEY_WHY, &why, BL_REFUSED_QUEUE_FULL, BL_REFUSED_AGAIN);
     refusal->why = (bl_refused_e)why;
-    code_text(c, KEY_TEXT, &refusal->text);
+    bl_codec_text(c, KEY_TEXT, &refusal->text);
 }
 
 apr_status_t bl_wire_refused_write(const char **frame, apr_size_t *len,
@@ -610,12 +422,12 @@ apr_status_t bl_wire_refused_read(bl_refusal_t *out,
 
 /* ---- cancel --------------------------------------------------------- */
 
-static void code_cancel(codec_t *c, void *message)
+static void code_cancel(bl_codec_t *c, void *message)
 {
     bl_cancel_t *cancel = message;
 
-    code_number(c, KEY_BUILD, &cancel->build, 1, APR_UINT64_MAX);
-    code_text(c, KEY_BY, &cancel->by);
+    bl_codec_number(c, KEY_BUILD, &cancel->build, 1, APR_UINT64_MAX);
+    bl_codec_text(c, KEY_BY, &cancel->by);
 }
 
 apr_status_t bl_wire_cancel_write(const char **frame, apr_size_t *len,
@@ -640,7 +452,7 @@ apr_status_t bl_wire_cancel_read(bl_cancel_t *out,
 
 /* ---- without fields ------------------------------------------------- */
 
-static void code_nothing(codec_t *c, void *message)
+static void code_nothing(bl_codec_t *c, void *message)
 {
 }
 
