@@ -111,7 +111,8 @@ static void let_go(bl_audience_t *a, bl_client_t *c)
         APR_RING_REMOVE(c, timed);
     c->group = NULL;
     a->size--;
-    bl_table_viewer_remove(a->table, a->slot, c->conn.kind); /* A3 */
+    bl_slots_viewer_remove(bl_table_slots(a->table), a->slot,
+                           c->conn.kind); /* A3 */
 }
 
 /* Write what it has; then it is idle, busy or gone.

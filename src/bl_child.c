@@ -40,7 +40,8 @@ void bl_child_begin_stop(void)
 static apr_status_t end_of_child(void *dummy)
 {
     bl_pump_join(pump);
-    bl_table_slot_release(bl_daemon_table(), (apr_uint32_t)getpid());
+    bl_slots_release(bl_table_slots(bl_daemon_table()),
+                     (apr_uint32_t)getpid());
     return APR_SUCCESS;
 }
 
@@ -50,7 +51,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
 
     if (bl_daemon_table() == NULL)
         return;
-    slot = bl_table_slot_claim(bl_daemon_table(), (apr_uint32_t)getpid());
+    slot = bl_slots_claim(bl_table_slots(bl_daemon_table()),
+                          (apr_uint32_t)getpid());
     bl_wake_keep(bl_daemon_wake(), slot);
     if (slot < 0) {
         ap_log_error(
@@ -64,7 +66,8 @@ static void child_init(apr_pool_t *p, server_rec *s)
         pump = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      "BL0404 no pump in this child: its viewers poll");
-        bl_table_slot_release(bl_daemon_table(), (apr_uint32_t)getpid());
+        bl_slots_release(bl_table_slots(bl_daemon_table()),
+                         (apr_uint32_t)getpid());
         return;
     }
     apr_pool_pre_cleanup_register(p, NULL, end_of_child);
@@ -81,7 +84,7 @@ static void child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                          int child, mpm_child_status state)
 {
     if (state == MPM_CHILD_EXITED && bl_daemon_table() != NULL)
-        bl_table_slot_release(bl_daemon_table(), (apr_uint32_t)pid);
+        bl_slots_release(bl_table_slots(bl_daemon_table()), (apr_uint32_t)pid);
 }
 
 void bl_child_register_hooks(apr_pool_t *p)

@@ -216,8 +216,8 @@ const char *bl_conn_begin(bl_arrival_t **out, const bl_conn_t *conn,
     bl_arrival_t *arrival;
     const char *limit;
 
-    if (bl_table_viewer_add(bl_daemon_table(), bl_child_slot(), conn->kind,
-                            most) != APR_SUCCESS) {
+    if (bl_slots_viewer_add(bl_table_slots(bl_daemon_table()), bl_child_slot(),
+                            conn->kind, most) != APR_SUCCESS) {
         bl_child_count(BL_COUNT_BUSY, 1);
         return apr_psprintf(r->pool,
                             "%u viewers are connected, and BuildLogMaxClients "

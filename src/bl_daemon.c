@@ -169,7 +169,7 @@ static int slot_count(void)
     ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &n);
     if (n < 1)
         n = 1;
-    return n < BL_TABLE_SLOTS_MAX ? n : BL_TABLE_SLOTS_MAX;
+    return n < BL_SLOTS_MAX ? n : BL_SLOTS_MAX;
 }
 
 static int open_cgroup(retained_t *keep, server_rec *s)
@@ -509,11 +509,11 @@ static int go_on(retained_t *keep, server_rec *s)
  */
 static void begin_generation(void)
 {
-    int slot, slots = bl_table_slot_count(retained->table);
+    int slot, slots = bl_slots_count(bl_table_slots(retained->table));
 
     generation = bl_table_new_generation(retained->table);
     for (slot = 0; slot < slots; slot++) {
-        if (bl_table_slot_pid(retained->table, slot) != 0)
+        if (bl_slots_pid(bl_table_slots(retained->table), slot) != 0)
             bl_wake_send(retained->wake, slot);
     }
 }

@@ -45,7 +45,7 @@ static void take_child(bl_figures_t *f, const bl_table_t *table, int slot)
     bl_figures_child_t child;
     int kind;
 
-    child.pid = bl_table_slot_pid(table, slot);
+    child.pid = bl_slots_pid(bl_table_slots(table), slot);
     if (child.pid == 0)
         return;
     bl_counts_lag(&child.behind, &child.lag, bl_table_counts(table), slot);
@@ -53,8 +53,8 @@ static void take_child(bl_figures_t *f, const bl_table_t *table, int slot)
     if (child.lag > f->all.lag)
         f->all.lag = child.lag;
     for (kind = 0; kind < BL_VIEWER_KINDS; kind++) {
-        child.viewers[kind] =
-            bl_table_viewers_of(table, slot, (bl_viewer_e)kind);
+        child.viewers[kind] = bl_slots_viewers_of(bl_table_slots(table), slot,
+                                                  (bl_viewer_e)kind);
         f->all.viewers[kind] += child.viewers[kind];
     }
     APR_ARRAY_PUSH(f->children, bl_figures_child_t) = child;
@@ -73,7 +73,7 @@ void bl_figures_take(bl_figures_t *out, apr_pool_t *p)
 {
     const bl_table_t *table = bl_daemon_table();
     const bl_counts_t *counts = bl_table_counts(table);
-    int i, slots = bl_table_slot_count(table);
+    int i, slots = bl_slots_count(bl_table_slots(table));
 
     memset(out, 0, sizeof(*out));
     out->pid = bl_table_runner(table);

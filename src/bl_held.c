@@ -61,7 +61,8 @@ static const char *prepare(bl_arrival_t *arrival, request_rec *r)
         slot = -1;
     }
     most = most / SHARE > 0 ? most / SHARE : 1;
-    held = bl_table_viewers_of(bl_daemon_table(), slot, BL_VIEWER_HELD);
+    held = bl_slots_viewers_of(bl_table_slots(bl_daemon_table()), slot,
+                               BL_VIEWER_HELD);
     if (held <= (apr_uint32_t)most)
         return NULL;
     return apr_psprintf(

@@ -214,7 +214,8 @@ static int peer_allowed(const bl_intake_t *intake, const struct ucred *cred)
     if (cred->uid != 0 && cred->uid != intake->user)
         return 0;
     if (cred->pid == intake->parent ||
-        bl_table_has_child(intake->host->table, (apr_uint32_t)cred->pid))
+        bl_slots_have(bl_table_slots(intake->host->table),
+                      (apr_uint32_t)cred->pid))
         return 1;
     /* A child has a slot in the table, as a rule. To ask /proc takes a
      * descriptor, and that the runner may see it (hidepid). Of process 1

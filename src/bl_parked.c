@@ -407,8 +407,8 @@ static int process_connection(conn_rec *c)
 
 static const char *prepare(bl_arrival_t *arrival, request_rec *r)
 {
-    apr_uint32_t parked = bl_table_viewers_of(
-        bl_daemon_table(), bl_child_slot(), BL_VIEWER_PARKED);
+    apr_uint32_t parked = bl_slots_viewers_of(
+        bl_table_slots(bl_daemon_table()), bl_child_slot(), BL_VIEWER_PARKED);
 
     if (parked > bl_parked_most())
         return apr_psprintf(r->pool,

@@ -111,7 +111,7 @@ static void sleep_until(bl_pump_t *pump, apr_time_t until)
     time = time <= 0 ? 0 : (time + 999) / 1000 * 1000;
     rv = apr_pollset_poll(pump->pollset, time, &n, &events);
     pump->now = bl_tick_now();
-    bl_table_slot_disarm(pump->table, pump->slot);
+    bl_slots_disarm(bl_table_slots(pump->table), pump->slot);
     if (rv != APR_SUCCESS) {
         if (!APR_STATUS_IS_TIMEUP(rv) && !APR_STATUS_IS_EINTR(rv))
             bl_diag(BL_DIAG_ERROR, rv, "BL0310 poll in the pump");
@@ -162,7 +162,7 @@ static void *APR_THREAD_FUNC pump_main(apr_thread_t *thread, void *baton)
             next = pump->stop_deadline;
         /* When news waits already, more of it need not wake us. */
         if (!late && bl_audience_size(pump->audience) > 0) {
-            bl_table_slot_arm(pump->table, pump->slot);
+            bl_slots_arm(bl_table_slots(pump->table), pump->slot);
             if (bl_table_watermark(pump->table) != watermark)
                 next = 0;
         }
@@ -278,7 +278,8 @@ apr_status_t bl_pump_req_adopt(bl_pump_t *pump, bl_arrival_t *arrival)
 
 void bl_pump_req_forget(bl_pump_t *pump, bl_arrival_t *arrival)
 {
-    bl_table_viewer_remove(pump->table, pump->slot, arrival->conn.kind);
+    bl_slots_viewer_remove(bl_table_slots(pump->table), pump->slot,
+                           arrival->conn.kind);
     if (arrival->conn.fd >= 0)
         close(arrival->conn.fd);
     apr_pool_destroy(arrival->pool);

@@ -220,7 +220,8 @@ static void publish(runner_t *r)
         r->watermark = watermark;
     bl_table_set_last_id(r->host.table, r->host.last_id);
     bl_table_publish(r->host.table, r->watermark);
-    for (slot = 0; bl_table_slot_next_to_wake(r->host.table, &slot); slot++)
+    for (slot = 0; bl_slots_next_to_wake(bl_table_slots(r->host.table), &slot);
+         slot++)
         bl_wake_send(r->setup->wake, slot);
 }
 

@@ -2,7 +2,7 @@
 /*
  * bl_table.c - what runner and httpd children know of each other
  *
- * LAYOUT       head_t | counts | slot_t[slots] | row_t[ROWS] | text_t[ROWS]
+ * LAYOUT       head_t | counts | slots | row_t[ROWS] | text_t[ROWS]
  *              Rows are small and side by side, because a pump looks at all of
  *              them; their texts are apart, because it seldom needs one.
  * INVARIANTS   see bl_table.h
@@ -18,7 +18,7 @@
 #include <apr_strings.h>
 
 #define TABLE_MAGIC                                                           \
-    APR_UINT64_C(0x424c5441424c4504) /* "BLTABLE", version 4                  \
+    APR_UINT64_C(0x424c5441424c4505) /* "BLTABLE", version 5                  \
                                       */
 #define CACHE_LINE 64
 #define ROWS (BL_TABLE_LIVE_MAX + BL_TABLE_RECENT + 128)
@@ -42,14 +42,6 @@ typedef struct {
     char pad[12];
 } head_t;
 
-/* One cache line each: children write their own without disturbing others. */
-typedef struct {
-    apr_uint32_t pid;   /* 0: free */
-    apr_uint32_t armed; /* 1: sleeps, wants to be woken */
-    apr_uint32_t viewers[BL_VIEWER_KINDS];
-    char pad[44];
-} slot_t;
-
 typedef struct {
     apr_uint32_t generation; /* odd: in change (T3) */
     apr_uint32_t final;
@@ -66,7 +58,6 @@ typedef struct {
 } text_t;
 
 typedef char head_is_a_line[sizeof(head_t) == CACHE_LINE ? 1 : -1];
-typedef char slot_is_a_line[sizeof(slot_t) == CACHE_LINE ? 1 : -1];
 typedef char row_is_a_line[sizeof(row_t) == CACHE_LINE ? 1 : -1];
 typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
 
@@ -76,10 +67,9 @@ typedef char text_is_pages[sizeof(text_t) % 4096 == 0 ? 1 : -1];
 struct bl_table_t {
     head_t *head;
     bl_counts_t *counts;
-    slot_t *slots;
+    bl_slots_t *slots;
     row_t *rows;
     text_t *texts;
-    int slot_count;
 };
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
@@ -100,7 +90,7 @@ static int rows_of(const bl_table_t *t)
 apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
 {
     apr_size_t size = sizeof(head_t) + bl_counts_size(slots) +
-                      (apr_size_t)slots * sizeof(slot_t) +
+                      bl_slots_size(slots) +
                       ROWS * (sizeof(row_t) + sizeof(text_t));
     apr_shm_t *shm;
     bl_table_t *t;
@@ -117,13 +107,15 @@ apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p)
     base += beyond > 0 ? CACHE_LINE - beyond : 0;
     t = apr_pcalloc(p, sizeof(*t));
     t->head = (head_t *)base;
-    t->counts = (bl_counts_t *)(base + sizeof(head_t));
-    t->slots = (slot_t *)(base + sizeof(head_t) + bl_counts_size(slots));
-    t->rows = (row_t *)(t->slots + slots);
+    base += sizeof(head_t);
+    t->counts = (bl_counts_t *)base;
+    base += bl_counts_size(slots);
+    t->slots = bl_slots_at(base, slots, t->counts, p);
+    base += bl_slots_size(slots);
+    t->rows = (row_t *)base;
     t->texts = (text_t *)(t->rows + ROWS);
     /* Anonymous memory is zero, and pages not touched cost nothing. */
     t->head->magic = TABLE_MAGIC;
-    t->slot_count = slots;
     *out = t;
     return APR_SUCCESS;
 }
@@ -295,24 +287,8 @@ void bl_table_publish(bl_table_t *t, bl_stamp_t watermark)
 {
     /* Full order: the armed flags are looked at after this store, as a pump
      * looks at the watermark after it has armed itself. One of them sees the
-     * other. */
+     * other (bl_slots.h). */
     __atomic_store_n(&t->head->watermark, watermark, __ATOMIC_SEQ_CST);
-}
-
-int bl_table_slot_next_to_wake(bl_table_t *t, int *at)
-{
-    int i;
-
-    for (i = *at; i < t->slot_count; i++) {
-        slot_t *slot = &t->slots[i];
-
-        if (__atomic_load_n(&slot->armed, __ATOMIC_SEQ_CST) != 0 &&
-            __atomic_exchange_n(&slot->armed, 0, __ATOMIC_SEQ_CST) != 0) {
-            *at = i;
-            return 1;
-        }
-    }
-    return 0;
 }
 
 bl_stamp_t bl_table_last_id(const bl_table_t *t)
@@ -342,6 +318,11 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid)
 bl_counts_t *bl_table_counts(const bl_table_t *t)
 {
     return t->counts;
+}
+
+bl_slots_t *bl_table_slots(const bl_table_t *t)
+{
+    return t->slots;
 }
 
 apr_uint32_t bl_table_runner(const bl_table_t *t)
@@ -468,115 +449,4 @@ apr_status_t bl_table_row_text(const char **project, const char **json,
         return APR_SUCCESS;
     }
     return APR_NOTFOUND;
-}
-
-/* ---- slots ---------------------------------------------------------- */
-
-int bl_table_slot_count(const bl_table_t *t)
-{
-    return t->slot_count;
-}
-
-apr_uint32_t bl_table_slot_pid(const bl_table_t *t, int slot)
-{
-    return LOAD(t->slots[slot].pid);
-}
-
-static void forget_viewers(bl_table_t *t, int slot)
-{
-    int kind;
-
-    for (kind = 0; kind < BL_VIEWER_KINDS; kind++)
-        STORE(t->slots[slot].viewers[kind], 0);
-    bl_counts_set_lag(t->counts, slot, 0, 0);
-}
-
-int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid)
-{
-    int i;
-
-    for (i = 0; i < t->slot_count; i++) {
-        apr_uint32_t none = 0;
-
-        if (__atomic_compare_exchange_n(&t->slots[i].pid, &none, pid, 0,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-            STORE(t->slots[i].armed, 0);
-            forget_viewers(t, i);
-            return i;
-        }
-    }
-    return -1;
-}
-
-void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid)
-{
-    int i;
-
-    for (i = 0; i < t->slot_count; i++) {
-        if (LOAD(t->slots[i].pid) == pid) {
-            STORE(t->slots[i].armed, 0);
-            forget_viewers(t, i);
-            STORE(t->slots[i].pid, 0);
-        }
-    }
-}
-
-int bl_table_has_child(const bl_table_t *t, apr_uint32_t pid)
-{
-    int i;
-
-    for (i = 0; i < t->slot_count && pid != 0; i++) {
-        if (LOAD(t->slots[i].pid) == pid)
-            return 1;
-    }
-    return 0;
-}
-
-void bl_table_slot_arm(bl_table_t *t, int slot)
-{
-    __atomic_store_n(&t->slots[slot].armed, 1, __ATOMIC_SEQ_CST);
-}
-
-void bl_table_slot_disarm(bl_table_t *t, int slot)
-{
-    __atomic_store_n(&t->slots[slot].armed, 0, __ATOMIC_SEQ_CST);
-}
-
-apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, bl_viewer_e kind,
-                                 apr_uint32_t max)
-{
-    /* First counted, then compared: two at once may both be refused, but
-     * never both be let in above the limit. */
-    __atomic_add_fetch(&t->slots[slot].viewers[kind], 1, __ATOMIC_SEQ_CST);
-    if (bl_table_viewers(t) <= max)
-        return APR_SUCCESS;
-    bl_table_viewer_remove(t, slot, kind);
-    return APR_ENOSPC;
-}
-
-void bl_table_viewer_remove(bl_table_t *t, int slot, bl_viewer_e kind)
-{
-    __atomic_sub_fetch(&t->slots[slot].viewers[kind], 1, __ATOMIC_SEQ_CST);
-}
-
-apr_uint32_t bl_table_viewers(const bl_table_t *t)
-{
-    apr_uint32_t sum = 0;
-    int kind;
-
-    for (kind = 0; kind < BL_VIEWER_KINDS; kind++)
-        sum += bl_table_viewers_of(t, -1, (bl_viewer_e)kind);
-    return sum;
-}
-
-apr_uint32_t bl_table_viewers_of(const bl_table_t *t, int slot,
-                                 bl_viewer_e kind)
-{
-    int i = slot < 0 ? 0 : slot;
-    int end = slot < 0 ? t->slot_count : slot + 1;
-    apr_uint32_t sum = 0;
-
-    for (; i < end; i++)
-        sum += __atomic_load_n(&t->slots[i].viewers[kind], __ATOMIC_SEQ_CST);
-    return sum;
 }

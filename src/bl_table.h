@@ -5,9 +5,9 @@
  * Layer:    1 (store). Shared memory, no pointers in it.
  * Runs in:  all processes. Each function says who may call it.
  * Owns:     the layout of the shared memory, the published watermark, the
- *           rows of builds, the slots of pumps.
+ *           rows of builds.
  * Not here: what stands in the logs (bl_log), how a pump is woken (bl_wake),
- *           counters (bl_counts), which only lie here.
+ *           counters (bl_counts) and slots (bl_slots), which only lie here.
  *
  * The table is an index and can be thrown away: the runner rebuilds it from
  * the logs when it starts. Only the runner writes rows, watermark and ids, so
@@ -29,6 +29,7 @@
 #include <apr_pools.h>
 
 #include "bl_counts.h"
+#include "bl_slots.h"
 #include "bl_stamp.h"
 
 typedef struct bl_table_t bl_table_t;
@@ -45,17 +46,6 @@ typedef struct bl_table_t bl_table_t;
 /* A build's record in JSON, with its NUL. */
 #define BL_TABLE_JSON_MAX (15 * 1024)
 
-/* Most pumps (httpd children) that can be woken. */
-#define BL_TABLE_SLOTS_MAX 256
-
-/* How the connection of a viewer is kept. */
-typedef enum {
-    BL_VIEWER_DETACHED, /* its socket is the pump's alone */
-    BL_VIEWER_PARKED,   /* the MPM watches it, the pump writes to it */
-    BL_VIEWER_HELD,     /* a thread of httpd passes on what the pump writes */
-    BL_VIEWER_KINDS
-} bl_viewer_e;
-
 /* A build, as one consistent look at its row. */
 typedef struct {
     apr_uint64_t build;
@@ -70,7 +60,7 @@ typedef struct {
 /**
  * Make the table in anonymous shared memory.
  *
- * @param slots  pumps to make room for, 1 .. BL_TABLE_SLOTS_MAX
+ * @param slots  pumps to make room for, 1 .. BL_SLOTS_MAX
  * @param p      outlives all processes that use the table
  */
 apr_status_t bl_table_create(bl_table_t **out, int slots, apr_pool_t *p);
@@ -114,10 +104,6 @@ void bl_table_row_publish(bl_table_t *t, int row, apr_off_t tail,
 /** All records up to this id are published: raise the watermark. */
 void bl_table_publish(bl_table_t *t, bl_stamp_t watermark);
 
-/** Something that pumps must look at happened: take a slot that has viewers,
- * sleeps and was not yet woken, from slot *at on. @return 0: no more */
-int bl_table_slot_next_to_wake(bl_table_t *t, int *at);
-
 /** The last id given; kept here so that a restarted runner goes on. 0: none,
  * or what stands there is none. */
 bl_stamp_t bl_table_last_id(const bl_table_t *t);
@@ -135,6 +121,9 @@ void bl_table_set_runner(bl_table_t *t, apr_uint32_t pid);
 
 /** What is counted: everybody writes his own part. */
 bl_counts_t *bl_table_counts(const bl_table_t *t);
+
+/** The children of httpd. */
+bl_slots_t *bl_table_slots(const bl_table_t *t);
 
 /** Of httpd's configuration: the latest. */
 apr_uint32_t bl_table_generation(const bl_table_t *t);
@@ -159,42 +148,5 @@ apr_status_t bl_table_find(bl_table_row_t *out, const bl_table_t *t,
 apr_status_t bl_table_row_text(const char **project, const char **json,
                                const bl_table_t *t, int row,
                                apr_uint64_t build, apr_pool_t *p);
-
-/* ---- slots ---------------------------------------------------------- */
-
-int bl_table_slot_count(const bl_table_t *t);
-
-/** Whose slot it is; 0: it is free. */
-apr_uint32_t bl_table_slot_pid(const bl_table_t *t, int slot);
-
-/** Child: claim a free slot. @return the slot; -1: none free */
-int bl_table_slot_claim(bl_table_t *t, apr_uint32_t pid);
-
-/** Has the process with this pid a slot? So it is a child of httpd. */
-int bl_table_has_child(const bl_table_t *t, apr_uint32_t pid);
-
-/** Child at its end, or parent for a child that died: by pid. */
-void bl_table_slot_release(bl_table_t *t, apr_uint32_t pid);
-
-/** Pump thread: about to sleep. Look at the watermark once more after it. */
-void bl_table_slot_arm(bl_table_t *t, int slot);
-/** Pump thread: awake, need not be woken. */
-void bl_table_slot_disarm(bl_table_t *t, int slot);
-
-/**
- * Request thread or pump: count one more viewer of this slot.
- *
- * @param max  viewers over all slots and kinds
- * @return APR_ENOSPC: there are that many already, and it is not counted
- */
-apr_status_t bl_table_viewer_add(bl_table_t *t, int slot, bl_viewer_e kind,
-                                 apr_uint32_t max);
-void bl_table_viewer_remove(bl_table_t *t, int slot, bl_viewer_e kind);
-
-/** Over all slots and kinds. */
-apr_uint32_t bl_table_viewers(const bl_table_t *t);
-/** Of one kind. @param slot  -1: over all slots */
-apr_uint32_t bl_table_viewers_of(const bl_table_t *t, int slot,
-                                 bl_viewer_e kind);
 
 #endif /* BL_TABLE_H */

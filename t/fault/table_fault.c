@@ -80,7 +80,7 @@ static void be_a_runner(bl_table_t *t)
         bl_table_set_last_id(t, id);
         bl_table_publish(t, id);
         bl_table_row_set(t, row[n], n == 2, json_of(n, 2));
-        for (slot = 0; bl_table_slot_next_to_wake(t, &slot); slot++)
+        for (slot = 0; bl_slots_next_to_wake(bl_table_slots(t), &slot); slot++)
             continue;
     }
     bl_table_set_last_id(t, id + BUILDS - id % BUILDS);
@@ -150,7 +150,8 @@ static unsigned all_is_there(void)
                 APR_SUCCESS)
             bad += wrong("another runner: build %d is not there", n);
     }
-    if (bl_table_row_count(table) != BUILDS || bl_table_viewers(table) != 1)
+    if (bl_table_row_count(table) != BUILDS ||
+        bl_slots_viewers(bl_table_slots(table)) != 1)
         bad += wrong("another runner: rows or viewers are not counted right");
     return bad;
 }
@@ -223,8 +224,8 @@ static void test_deaths(void)
     return;
 #endif
     share_a_processor();
-    bl_table_slot_claim(table, 7);
-    bl_table_viewer_add(table, 0, BL_VIEWER_DETACHED, 10);
+    bl_slots_claim(bl_table_slots(table), 7);
+    bl_slots_viewer_add(bl_table_slots(table), 0, BL_VIEWER_DETACHED, 10);
     be_a_runner(table);
     steps = lead(STEPS_MOST, &bad);
     if (steps < 0) {

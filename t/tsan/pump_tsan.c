@@ -125,7 +125,7 @@ static void publish(void)
 
     bl_table_set_last_id(table, last_id);
     bl_table_publish(table, last_id);
-    for (slot = 0; bl_table_slot_next_to_wake(table, &slot); slot++)
+    for (slot = 0; bl_slots_next_to_wake(bl_table_slots(table), &slot); slot++)
         bl_wake_send(wake, slot);
 }
 
@@ -255,7 +255,7 @@ static place_t places[PUMPS];
 static void pump_begin(place_t *place, unsigned pid)
 {
     apr_pool_create(&place->pool, NULL);
-    place->slot = bl_table_slot_claim(table, pid);
+    place->slot = bl_slots_claim(bl_table_slots(table), pid);
     if (place->slot < 0 ||
         bl_pump_create(&place->pump, table, wake, place->slot, 0, dir,
                        place->pool) != APR_SUCCESS)
@@ -266,10 +266,12 @@ static void pump_begin(place_t *place, unsigned pid)
 static void pump_end(place_t *place, unsigned pid)
 {
     bl_pump_join(place->pump);
-    if (bl_table_viewers_of(table, place->slot, BL_VIEWER_DETACHED) != 0 ||
-        bl_table_viewers_of(table, place->slot, BL_VIEWER_PARKED) != 0)
+    if (bl_slots_viewers_of(bl_table_slots(table), place->slot,
+                            BL_VIEWER_DETACHED) != 0 ||
+        bl_slots_viewers_of(bl_table_slots(table), place->slot,
+                            BL_VIEWER_PARKED) != 0)
         wrong("A3: a pump that ended counts viewers still");
-    bl_table_slot_release(table, pid);
+    bl_slots_release(bl_table_slots(table), pid);
     apr_pool_destroy(place->pool);
 }
 
@@ -495,14 +497,14 @@ static int come(viewer_t *v, held_t **held, place_t *place)
     bl_arrival_t *arrival;
     int pair[2], small = 4096;
 
-    if (bl_table_viewer_add(table, place->slot, kind, VIEWERS_MOST) !=
-        APR_SUCCESS) {
+    if (bl_slots_viewer_add(bl_table_slots(table), place->slot, kind,
+                            VIEWERS_MOST) != APR_SUCCESS) {
         COUNT(count.refused, 1);
         return -1;
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0) {
         wrong("no pair of sockets");
-        bl_table_viewer_remove(table, place->slot, kind);
+        bl_slots_viewer_remove(bl_table_slots(table), place->slot, kind);
         return -1;
     }
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
@@ -634,7 +636,7 @@ static void *poller_main(void *baton)
             if (bl_table_row_read(&row, table, i) == APR_SUCCESS)
                 bl_table_row_text(&project, &json, table, i, row.build, pool);
         }
-        if (bl_table_viewers(table) > VIEWERS_MOST)
+        if (bl_slots_viewers(bl_table_slots(table)) > VIEWERS_MOST)
             wrong("more viewers than there may be");
         usleep(below(&v->seed, 20000));
     }
@@ -699,7 +701,8 @@ int main(int argc, const char *const argv[])
            "each line once, in order, whatever the threads do");
     ok(count.deliveries > 1000 && count.resumes > 10 && count.pumps > PUMPS,
        "and there were some");
-    is_u64(bl_table_viewers(table), 0, "A3: nobody is counted any more");
+    is_u64(bl_slots_viewers(bl_table_slots(table)), 0,
+           "A3: nobody is counted any more");
     for (i = 1; i <= (int)last_build; i++)
         unlink(bl_log_path(dir, (apr_uint64_t)i, pool));
     rmdir(dir);

@@ -109,20 +109,20 @@ static void test_life(void)
     bl_counts_runner_t r;
     apr_interval_time_t lag;
     apr_uint32_t behind;
-    int slot = bl_table_slot_claim(t, 100);
+    int slot = bl_slots_claim(bl_table_slots(t), 100);
 
-    is_u64(bl_table_slot_pid(t, slot), 100, "whose slot it is");
-    is_u64(bl_table_slot_pid(t, slot + 1), 0, "nobody's");
+    is_u64(bl_slots_pid(bl_table_slots(t), slot), 100, "whose slot it is");
+    is_u64(bl_slots_pid(bl_table_slots(t), slot + 1), 0, "nobody's");
     bl_counts_add(c, slot, BL_COUNT_LINES, 7);
     bl_counts_set_lag(c, slot, 3, 5000);
     bl_counts_lag(&behind, &lag, c, slot);
     ok(behind == 3 && lag == 5000, "how far behind");
-    bl_table_slot_release(t, 100);
+    bl_slots_release(bl_table_slots(t), 100);
     bl_counts_lag(&behind, &lag, c, slot);
     ok(behind == 0 && lag == 0, "a child that has gone has nobody behind");
-    is_u64(bl_table_slot_pid(t, slot), 0, "its slot is free");
+    is_u64(bl_slots_pid(bl_table_slots(t), slot), 0, "its slot is free");
     is_u64(sum(c, BL_COUNT_LINES), 7, "K1: its lines stay");
-    is_u64((uint64_t)bl_table_slot_claim(t, 101), (uint64_t)slot,
+    is_u64((uint64_t)bl_slots_claim(bl_table_slots(t), 101), (uint64_t)slot,
            "the next one has its slot");
     bl_counts_add(c, slot, BL_COUNT_LINES, 1);
     is_u64(sum(c, BL_COUNT_LINES), 8, "K1: and goes on from there");
@@ -155,7 +155,8 @@ static void test_place(void)
     }
     bl_counts_set_lag(c, SLOTS - 1, ~0u, -1);
     ok(bl_table_is_current(t) && bl_table_row_count(t) == 0 &&
-           bl_table_viewers(t) == 0 && bl_table_slot_claim(t, 1) == 0,
+           bl_slots_viewers(bl_table_slots(t)) == 0 &&
+           bl_slots_claim(bl_table_slots(t), 1) == 0,
        "the last counts reach into nothing");
     ok(bl_table_row_add(t, &j, 1, "/p", "{}") == APR_SUCCESS &&
            bl_table_row_read(&row, t, j) == APR_SUCCESS && row.build == 1,

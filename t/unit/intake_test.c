@@ -236,14 +236,14 @@ static void test_no_descriptors(void)
     ssize_t n;
     pid_t pid;
 
-    bl_table_slot_claim(host.table, 1);
+    bl_slots_claim(bl_table_slots(host.table), 1);
     if (pipe(ready) != 0)
         return;
     pid = fork();
     if (pid == 0) {
         /* The runner, for once: its peer is the process above it. */
         listen_as(1);
-        bl_table_slot_claim(host.table, (apr_uint32_t)getppid());
+        bl_slots_claim(bl_table_slots(host.table), (apr_uint32_t)getppid());
         getrlimit(RLIMIT_NOFILE, &was);
         few = was;
         few.rlim_cur = 64;

@@ -108,7 +108,8 @@ static void test_row(void)
     int i = -1, j = -1;
 
     ok(bl_table_is_current(t) && bl_table_row_count(t) == 0 &&
-           bl_table_slot_count(t) == 3 && bl_table_viewers(t) == 0 &&
+           bl_slots_count(bl_table_slots(t)) == 3 &&
+           bl_slots_viewers(bl_table_slots(t)) == 0 &&
            bl_table_runner(t) == 0 && bl_table_watermark(t) == 0,
        "a new table is empty");
     bl_table_set_runner(t, 4711);
@@ -176,10 +177,10 @@ static void test_reset(void)
 {
     bl_table_t *t = table_new(2);
     bl_table_row_t row;
-    int i, slot = bl_table_slot_claim(t, 99);
+    int i, slot = bl_slots_claim(bl_table_slots(t), 99);
 
     bl_table_row_add(t, &i, 1, "/p", "{}");
-    bl_table_viewer_add(t, slot, BL_VIEWER_PARKED, 5);
+    bl_slots_viewer_add(bl_table_slots(t), slot, BL_VIEWER_PARKED, 5);
     bl_table_set_last_id(t, 700);
     bl_table_set_forgotten(t, 300);
     bl_table_publish(t, 600);
@@ -191,7 +192,8 @@ static void test_reset(void)
            bl_table_find(&row, t, 1, i) == APR_NOTFOUND,
        "reset forgets all rows");
     ok(bl_table_last_id(t) == 700 && bl_table_watermark(t) == 600 &&
-           bl_table_viewers(t) == 1 && bl_table_generation(t) == 1,
+           bl_slots_viewers(bl_table_slots(t)) == 1 &&
+           bl_table_generation(t) == 1,
        "and keeps the ids, the watermark, the slots and the configuration");
 }
 
@@ -558,7 +560,7 @@ static void claim_slots(bl_table_t *t, int n)
     int i;
 
     for (i = 0; i < 3000; i++) {
-        int slot = bl_table_slot_claim(t, me);
+        int slot = bl_slots_claim(bl_table_slots(t), me);
 
         if (slot < 0) {
             ADD(shared->refused, 1);
@@ -568,11 +570,12 @@ static void claim_slots(bl_table_t *t, int n)
         if (!__atomic_compare_exchange_n(&shared->owner[slot], &none, me, 0,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             ADD(shared->wrong, 1);
-        bl_table_viewer_add(t, slot, (bl_viewer_e)(i % BL_VIEWER_KINDS), 1000);
+        bl_slots_viewer_add(bl_table_slots(t), slot,
+                            (bl_viewer_e)(i % BL_VIEWER_KINDS), 1000);
         if (i % 3 == 0)
             sched_yield();
         PUT(shared->owner[slot], 0);
-        bl_table_slot_release(t, me);
+        bl_slots_release(bl_table_slots(t), me);
         ADD(shared->done, 1);
     }
 }
@@ -590,21 +593,26 @@ static void test_slots(void)
     is_u64(shared->wrong, 0, "no two ever have the same one");
     ok(shared->done > 1000, "and they had some (%u, %u were refused)",
        shared->done, shared->refused);
-    is_u64(bl_table_viewers(t), 0, "a slot's viewers go with it");
-    ok(bl_table_slot_claim(t, 1) == 0 && bl_table_slot_claim(t, 2) == 1 &&
-           bl_table_slot_claim(t, 3) == 2 && bl_table_slot_claim(t, 4) == -1,
+    is_u64(bl_slots_viewers(bl_table_slots(t)), 0,
+           "a slot's viewers go with it");
+    ok(bl_slots_claim(bl_table_slots(t), 1) == 0 &&
+           bl_slots_claim(bl_table_slots(t), 2) == 1 &&
+           bl_slots_claim(bl_table_slots(t), 3) == 2 &&
+           bl_slots_claim(bl_table_slots(t), 4) == -1,
        "all slots are free afterwards, and then none");
-    bl_table_slot_arm(t, 0);
-    bl_table_slot_arm(t, 2);
-    bl_table_slot_release(t, 3);
-    ok(bl_table_slot_next_to_wake(t, &at) && at == 0 &&
-           !bl_table_slot_next_to_wake(t, &at),
+    bl_slots_arm(bl_table_slots(t), 0);
+    bl_slots_arm(bl_table_slots(t), 2);
+    bl_slots_release(bl_table_slots(t), 3);
+    ok(bl_slots_next_to_wake(bl_table_slots(t), &at) && at == 0 &&
+           !bl_slots_next_to_wake(bl_table_slots(t), &at),
        "who sleeps is woken once; a slot that was given back is not");
-    bl_table_slot_arm(t, 1);
-    bl_table_slot_disarm(t, 1);
+    bl_slots_arm(bl_table_slots(t), 1);
+    bl_slots_disarm(bl_table_slots(t), 1);
     at = 0;
-    ok(!bl_table_slot_next_to_wake(t, &at), "who is awake is not woken");
-    ok(bl_table_slot_claim(t, 5) == 2, "and it can be claimed again");
+    ok(!bl_slots_next_to_wake(bl_table_slots(t), &at),
+       "who is awake is not woken");
+    ok(bl_slots_claim(bl_table_slots(t), 5) == 2,
+       "and it can be claimed again");
 }
 
 /* ---- viewers -------------------------------------------------------- */
@@ -620,7 +628,8 @@ static void add_viewers(bl_table_t *t, int slot)
 
         bl_viewer_e kind = (bl_viewer_e)(i % BL_VIEWER_KINDS);
 
-        if (bl_table_viewer_add(t, slot, kind, VIEWERS_MOST) != APR_SUCCESS) {
+        if (bl_slots_viewer_add(bl_table_slots(t), slot, kind, VIEWERS_MOST) !=
+            APR_SUCCESS) {
             ADD(shared->refused, 1);
             continue;
         }
@@ -630,7 +639,7 @@ static void add_viewers(bl_table_t *t, int slot)
         if (i % 64 == 0)
             usleep(1); /* so that they meet */
         ADD(shared->inside, -1u);
-        bl_table_viewer_remove(t, slot, kind);
+        bl_slots_viewer_remove(bl_table_slots(t), slot, kind);
         ADD(shared->done, 1);
     }
 }
@@ -650,17 +659,19 @@ static void test_viewers(void)
     unsigned i, in = 0;
 
     for (i = 0; i < 30; i++)
-        in += bl_table_viewer_add(t, (int)(i % 16),
+        in += bl_slots_viewer_add(bl_table_slots(t), (int)(i % 16),
                                   (bl_viewer_e)(i % BL_VIEWER_KINDS),
                                   VIEWERS_MOST) == APR_SUCCESS;
     is_u64(in, VIEWERS_MOST, "as many viewers as may come, over all slots");
-    is_u64(bl_table_viewers(t), VIEWERS_MOST, "are counted");
-    is_u64(bl_table_viewers_of(t, -1, BL_VIEWER_PARKED), 3,
+    is_u64(bl_slots_viewers(bl_table_slots(t)), VIEWERS_MOST, "are counted");
+    is_u64(bl_slots_viewers_of(bl_table_slots(t), -1, BL_VIEWER_PARKED), 3,
            "each kind for itself");
-    is_u64(bl_table_viewers_of(t, 1, BL_VIEWER_PARKED), 1, "and each slot");
-    is_u64(bl_table_viewers_of(t, 1, BL_VIEWER_HELD), 0, "of each kind");
-    is_u64(bl_table_viewer_add(t, 0, BL_VIEWER_HELD, 0), APR_ENOSPC,
-           "none when none may");
+    is_u64(bl_slots_viewers_of(bl_table_slots(t), 1, BL_VIEWER_PARKED), 1,
+           "and each slot");
+    is_u64(bl_slots_viewers_of(bl_table_slots(t), 1, BL_VIEWER_HELD), 0,
+           "of each kind");
+    is_u64(bl_slots_viewer_add(bl_table_slots(t), 0, BL_VIEWER_HELD, 0),
+           APR_ENOSPC, "none when none may");
 
     t = table_new(16);
     share();
@@ -671,7 +682,7 @@ static void test_viewers(void)
     ok(shared->done > 10000 && shared->refused > 0,
        "some came (%u), some were refused (%u)", shared->done,
        shared->refused);
-    is_u64(bl_table_viewers(t), 0, "and all are gone");
+    is_u64(bl_slots_viewers(bl_table_slots(t)), 0, "and all are gone");
 }
 
 static void test_viewers_threads(void)
@@ -685,7 +696,7 @@ static void test_viewers_threads(void)
         pthread_create(&ids[i], NULL, add_viewers_thread, t);
     for (i = 0; i < 4; i++)
         pthread_join(ids[i], NULL);
-    is_u64(shared->wrong + bl_table_viewers(t), 0,
+    is_u64(shared->wrong + bl_slots_viewers(bl_table_slots(t)), 0,
            "threads that share a slot: the same");
 }
 
@@ -718,7 +729,7 @@ static void pump(bl_table_t *t, int slot)
 
         PUT(shared->seen[slot], seen);
         wait_a_little();
-        bl_table_slot_arm(t, slot);
+        bl_slots_arm(bl_table_slots(t), slot);
         if (bl_table_watermark(t) == seen) {
             while (GET(shared->bytes[slot]) == 0 && GET(shared->lost) == 0) {
                 if (++spins % 64 != 0)
@@ -731,7 +742,7 @@ static void pump(bl_table_t *t, int slot)
             }
             ADD(shared->done, 1);
         }
-        bl_table_slot_disarm(t, slot);
+        bl_slots_disarm(bl_table_slots(t), slot);
         PUT(shared->bytes[slot], 0);
         seen = bl_table_watermark(t);
     }
@@ -750,7 +761,7 @@ static void publish(bl_table_t *t, int n)
 
         wait_a_little();
         bl_table_publish(t, round);
-        for (slot = 0; bl_table_slot_next_to_wake(t, &slot); slot++)
+        for (slot = 0; bl_slots_next_to_wake(bl_table_slots(t), &slot); slot++)
             ADD(shared->bytes[slot], 1);
         for (slot = 0; slot < PUMPS; slot++) {
             while (GET(shared->seen[slot]) < round && GET(shared->lost) == 0) {
@@ -771,7 +782,7 @@ static void test_handshake(void)
     share();
     for (i = 0; i < PUMPS; i++) {
         threads[i].table = t;
-        threads[i].n = bl_table_slot_claim(t, (apr_uint32_t)i + 1);
+        threads[i].n = bl_slots_claim(bl_table_slots(t), (apr_uint32_t)i + 1);
         threads[i].run = pump;
         pthread_create(&ids[i], NULL, thread_main, &threads[i]);
     }
@@ -818,14 +829,14 @@ static void use_all(bl_table_t *t, int round)
             ADD(shared->done, strlen(project) < BL_TABLE_PROJECT_MAX);
         ADD(shared->wrong, n > ROWS);
     }
-    for (; bl_table_slot_next_to_wake(t, &slot); slot++)
+    for (; bl_slots_next_to_wake(bl_table_slots(t), &slot); slot++)
         ADD(shared->wrong, slot < 0 || slot >= 4);
     bl_table_find(&row, t, (apr_uint64_t)round, round);
-    bl_table_viewers(t);
-    bl_table_slot_release(t, (apr_uint32_t)round);
-    i = bl_table_slot_claim(t, (apr_uint32_t)round + 1);
+    bl_slots_viewers(bl_table_slots(t));
+    bl_slots_release(bl_table_slots(t), (apr_uint32_t)round);
+    i = bl_slots_claim(bl_table_slots(t), (apr_uint32_t)round + 1);
     ADD(shared->wrong, i < -1 || i >= 4);
-    ADD(shared->wrong, bl_table_slot_count(t) != 4);
+    ADD(shared->wrong, bl_slots_count(bl_table_slots(t)) != 4);
     ADD(shared->wrong, bl_table_last_id(t) >= BL_STAMP_MAX);
     if (bl_table_row_add(t, &i, 5, "/srv/demo", "{}") == APR_SUCCESS) {
         ADD(shared->wrong, i < 0 || i >= ROWS);

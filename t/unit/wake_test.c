@@ -192,7 +192,7 @@ static void run_runner(bl_table_t *t, bl_wake_t *wake)
         int slot;
 
         bl_table_publish(t, round);
-        for (slot = 0; bl_table_slot_next_to_wake(t, &slot); slot++)
+        for (slot = 0; bl_slots_next_to_wake(bl_table_slots(t), &slot); slot++)
             bl_wake_send(wake, slot);
         /* Only now and then does it wait: the others come close together. */
         while (round % 4 == 0 &&
@@ -214,18 +214,18 @@ static void test_pump(void)
     seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     bl_table_create(&t, SLOTS, pool);
-    bl_table_slot_claim(t, 1);
-    slot = bl_table_slot_claim(t, (apr_uint32_t)getpid());
+    bl_slots_claim(bl_table_slots(t), 1);
+    slot = bl_slots_claim(bl_table_slots(t), (apr_uint32_t)getpid());
     pid = fork();
     if (pid == 0)
         run_runner(t, wake);
     while (at < ROUNDS && lost == 0) {
-        bl_table_slot_arm(t, slot);
+        bl_slots_arm(bl_table_slots(t), slot);
         if (bl_table_watermark(t) == at) {
             slept++;
             lost += !is_readable(wake, slot, 30000);
         }
-        bl_table_slot_disarm(t, slot);
+        bl_slots_disarm(bl_table_slots(t), slot);
         bl_wake_drain(wake, slot);
         at = bl_table_watermark(t);
         __atomic_store_n(seen, at, __ATOMIC_SEQ_CST);
