@@ -6,11 +6,10 @@
  * INVARIANTS    O1 a notice goes when its receiver has taken it, or when it is
  *                  given up, which is said; whoever is killed meanwhile, it is
  *                  delivered at least once, each time with the same id
- *               O2 to one receiver one POST at a time, to different ones
- *                  several: who is slow holds up nobody but himself
+ *               O2 who is slow, or gone, holds up nobody but himself
  *               O3 what waits is bounded, in number and in time
  * ORDER         to one receiver builds are told as they ended, but for one
- *               that is tried again: then others may pass it
+ *               that is tried again: others pass it (bl_waiting)
  * DIAGNOSTICS   BL0262 given up; BL0263 told, BL0264 will be tried again;
  *               BL0265 nobody is to be told any more; BL0267 libcurl does not
  *               work. Of an address only scheme and host are said: the rest
@@ -34,128 +33,79 @@
 /* this side of layer 2 */
 #include "bl_helper.h"
 #include "bl_post.h"
-
-/* Notices of builds that have ended; one more, and the oldest is given up. */
-#define WAITING_MOST 1000
+#include "bl_waiting.h"
 
 /* When the server stops: so long what goes on may take. */
 #define STOP_PATIENCE apr_time_from_msec(1500)
 
 #define SLEEP_MOST apr_time_from_sec(3600)
 
-/* More than any wait between two tries: then the clock was set back. */
-#define DUE_MOST apr_time_from_sec(6 * 3600 + 60)
-
-typedef struct waiting_t waiting_t;
-struct waiting_t {
-    waiting_t *next;
-    apr_uint64_t build;
-    int index;
-    const bl_target_t *target;
-    int tries;
-    apr_time_t due; /* by the clock: it outlives this process */
-    int is_sending;
-};
+/* What could not be read is looked at again. */
+#define LOOK_AGAIN apr_time_from_sec(60)
 
 typedef struct {
     const bl_courier_setup_t *setup;
     apr_pool_t *pool;
     apr_pool_t *turn; /* cleared for each notice */
     bl_post_t *post;
-    waiting_t *first; /* in the order in which they came */
-    waiting_t *free;
-    int count;
+    bl_waiting_t *waiting;
+    apr_time_t look_at;  /* at all, by bl_tick; 0: need not */
     int ended;           /* the runner has no more to tell, or is gone */
     apr_time_t deadline; /* by bl_tick; when ended */
 } courier_t;
 
 /* ---- what is known -------------------------------------------------- */
 
-static const bl_target_t *target_of(const courier_t *c, const char *key)
+/* @return its number; -1: there is none any more */
+static int receiver_of(const courier_t *c, const char *key)
 {
-    int i;
+    int i = c->setup->target_count - 1;
 
-    for (i = 0; i < c->setup->target_count; i++) {
-        if (strcmp(c->setup->targets[i].key, key) == 0)
-            return &c->setup->targets[i];
-    }
-    return NULL;
+    while (i >= 0 && strcmp(c->setup->targets[i].key, key) != 0)
+        i--;
+    return i;
+}
+
+static const bl_target_t *target_of(const courier_t *c, const bl_waiter_t *w)
+{
+    return &c->setup->targets[w->receiver];
 }
 
 /* "https://example.org:8443" */
-static const char *shown(const bl_target_t *target, apr_pool_t *p)
+static const char *shown(const courier_t *c, const bl_waiter_t *w)
 {
-    const char *host = strstr(target->url, "://");
+    const char *url = target_of(c, w)->url;
+    const char *host = strstr(url, "://");
 
-    host = host != NULL ? host + 3 : target->url;
-    return apr_pstrmemdup(p, target->url,
-                          (apr_size_t)(host - target->url) +
-                              strcspn(host, "/?#"));
+    host = host != NULL ? host + 3 : url;
+    return apr_pstrmemdup(c->turn, url,
+                          (apr_size_t)(host - url) + strcspn(host, "/?#"));
 }
 
-static void forget(courier_t *c, waiting_t *w)
-{
-    waiting_t **at = &c->first;
-
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    w->next = c->free;
-    c->free = w;
-    c->count--;
-}
-
-static void give_up(courier_t *c, waiting_t *w, const char *why)
+static void give_up(courier_t *c, bl_waiter_t *w, const char *why)
 {
     bl_diag(BL_DIAG_WARNING, 0,
             "BL0262 how build %" APR_UINT64_T_FMT " ended was not told to %s, "
             "and will not be: %s (tries: %d)",
-            w->build, shown(w->target, c->turn), why, w->tries);
+            w->build, shown(c, w), why, w->tries);
     bl_notice_remove(c->setup->dir, w->build, w->index, c->turn);
-    forget(c, w);
+    bl_waiting_remove(c->waiting, w, 0);
 }
 
 /* O3 */
-static void make_room(courier_t *c)
+static void add(courier_t *c, const bl_notice_t *notice, int receiver)
 {
-    waiting_t *w = c->first;
+    bl_waiter_t *w = bl_waiting_surplus(c->waiting), it;
 
-    while (w != NULL && w->is_sending)
-        w = w->next;
-    if (c->count >= WAITING_MOST && w != NULL)
-        give_up(c, w, "too many wait to be told");
-}
-
-static void add(courier_t *c, const bl_notice_t *notice,
-                const bl_target_t *target)
-{
-    waiting_t *w, **end = &c->first;
-
-    make_room(c);
-    w = c->free;
     if (w != NULL)
-        c->free = w->next;
-    else
-        w = apr_palloc(c->pool, sizeof(*w));
-    memset(w, 0, sizeof(*w));
-    w->build = notice->build;
-    w->index = notice->index;
-    w->target = target;
-    w->tries = notice->tries;
-    w->due = notice->due;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = w;
-    c->count++;
-}
-
-static int is_known(const courier_t *c, apr_uint64_t build, int index)
-{
-    const waiting_t *w = c->first;
-
-    while (w != NULL && (w->build != build || w->index != index))
-        w = w->next;
-    return w != NULL;
+        give_up(c, w, "too many wait to be told");
+    memset(&it, 0, sizeof(it));
+    it.build = notice->build;
+    it.index = notice->index;
+    it.receiver = receiver;
+    it.tries = notice->tries;
+    it.due = notice->due;
+    bl_waiting_add(c->waiting, &it);
 }
 
 /* ---- notices -------------------------------------------------------- */
@@ -181,18 +131,6 @@ static apr_status_t complete(courier_t *c, bl_notice_t *notice)
     return APR_SUCCESS;
 }
 
-/* As it is to be sent. @return as complete */
-static apr_status_t load(bl_notice_t **notice, courier_t *c,
-                         apr_uint64_t build, int index)
-{
-    apr_status_t rv =
-        bl_notice_load(notice, c->setup->dir, build, index, c->turn);
-
-    if (rv == APR_SUCCESS && (*notice)->body == NULL)
-        rv = complete(c, *notice);
-    return rv;
-}
-
 static void drop(courier_t *c, apr_uint64_t build, int index, const char *why)
 {
     bl_diag(BL_DIAG_INFO, 0,
@@ -202,31 +140,43 @@ static void drop(courier_t *c, apr_uint64_t build, int index, const char *why)
     bl_notice_remove(c->setup->dir, build, index, c->turn);
 }
 
+static void look_later(courier_t *c)
+{
+    c->look_at = bl_tick_now() + LOOK_AGAIN;
+}
+
 static void look_at(courier_t *c, apr_uint64_t build, int index)
 {
-    const bl_target_t *target;
     bl_notice_t *notice;
     apr_status_t rv;
+    int receiver;
 
     apr_pool_clear(c->turn);
-    if (is_known(c, build, index))
+    if (bl_waiting_knows(c->waiting, build, index))
         return;
     rv = bl_notice_load(&notice, c->setup->dir, build, index, c->turn);
-    if (rv == APR_EGENERAL)
-        drop(c, build, index, "its notice is damaged");
-    if (rv != APR_SUCCESS)
+    if (APR_STATUS_IS_ENOENT(rv))
         return;
-    target = target_of(c, notice->target);
-    if (target == NULL) {
+    if (rv == APR_EGENERAL) {
+        drop(c, build, index, "its notice is damaged");
+        return;
+    }
+    if (rv != APR_SUCCESS) {
+        look_later(c);
+        return;
+    }
+    receiver = receiver_of(c, notice->target);
+    if (receiver < 0) {
         drop(c, build, index, "no BuildLogNotify names the receiver any more");
         return;
     }
-    rv = load(&notice, c, build, index);
+    if (notice->body == NULL)
+        rv = complete(c, notice);
     if (APR_STATUS_IS_ENOENT(rv))
         drop(c, build, index, "its log was removed");
     /* What cannot be read now is when it is sent. */
     else if (rv != APR_NOTFOUND)
-        add(c, notice, target);
+        add(c, notice, receiver);
 }
 
 static void look_at_build(courier_t *c, apr_uint64_t build)
@@ -244,12 +194,15 @@ static void look_at_all(courier_t *c)
     apr_pool_t *p;
     int i;
 
+    c->look_at = 0;
     apr_pool_create(&p, c->pool);
     rv = bl_notice_list(&list, c->setup->dir, p);
-    if (rv != APR_SUCCESS)
+    if (rv != APR_SUCCESS) {
         bl_diag(BL_DIAG_WARNING, rv,
-                "BL0266 cannot read %s: who waits there is not told",
+                "BL0266 cannot read %s: who waits there is told later",
                 c->setup->dir);
+        look_later(c);
+    }
     for (i = 0; rv == APR_SUCCESS && i < list->nelts; i++) {
         const bl_notice_t *notice = &APR_ARRAY_IDX(list, i, bl_notice_t);
 
@@ -289,23 +242,11 @@ static int sign(apr_array_header_t *headers, const bl_notice_t *notice,
     return 1;
 }
 
-static void try_later(courier_t *c, waiting_t *w, const bl_posted_t *how)
+/* The try counts, and when the next one is, also for the next courier. */
+static void keep(courier_t *c, const bl_waiter_t *w)
 {
-    apr_interval_time_t delay = bl_notice_delay(++w->tries);
     bl_notice_t *notice;
 
-    if (delay < 0) {
-        give_up(c, w, how->why);
-        return;
-    }
-    if (delay < how->retry_after)
-        delay = how->retry_after;
-    w->due = apr_time_now() + delay;
-    bl_diag(BL_DIAG_INFO, 0,
-            "BL0264 how build %" APR_UINT64_T_FMT " ended was not told to %s: "
-            "%s; it is tried again in %d s",
-            w->build, shown(w->target, c->turn), how->why,
-            (int)apr_time_sec(delay));
     if (bl_notice_load(&notice, c->setup->dir, w->build, w->index, c->turn) !=
         APR_SUCCESS)
         return;
@@ -314,75 +255,76 @@ static void try_later(courier_t *c, waiting_t *w, const bl_posted_t *how)
     bl_notice_save(c->setup->dir, notice, c->turn);
 }
 
-static void send_one(courier_t *c, waiting_t *w)
+static void try_later(courier_t *c, bl_waiter_t *w, const bl_posted_t *how)
 {
-    bl_posted_t how = {NULL, BL_POST_FAILED, "no memory", 0};
-    apr_array_header_t *headers;
+    apr_time_t now = apr_time_now();
+
+    bl_waiting_failed(c->waiting, w, now, how->retry_after, how->silent);
+    if (bl_notice_delay(w->tries) >= 0 || w->tries == 0)
+        bl_diag(BL_DIAG_INFO, 0,
+                "BL0264 how build %" APR_UINT64_T_FMT
+                " ended was not told to %s: %s; it is tried again in %d s",
+                w->build, shown(c, w), how->why,
+                (int)apr_time_sec(w->due - now));
+    while ((w = bl_waiting_changed(c->waiting)) != NULL) {
+        apr_pool_clear(c->turn);
+        if (bl_notice_delay(w->tries) < 0)
+            give_up(c, w, how->why);
+        else
+            keep(c, w);
+    }
+}
+
+/* @return APR_SUCCESS: it is on its way; else why not */
+static apr_status_t post(courier_t *c, bl_waiter_t *w,
+                         const bl_notice_t *notice)
+{
+    const bl_target_t *target = target_of(c, w);
+    apr_array_header_t *headers = apr_array_make(c->turn, 6, sizeof(char *));
+
+    if (!sign(headers, notice, target, c->turn))
+        return APR_ENOMEM;
+    return bl_post_begin(c->post, target->url,
+                         (const char *const *)headers->elts, headers->nelts,
+                         notice->body, w);
+}
+
+static void send_one(courier_t *c, bl_waiter_t *w)
+{
+    bl_posted_t how = {NULL, BL_POST_FAILED, 0, "", 0};
     bl_notice_t *notice;
     apr_status_t rv;
     char text[128];
 
     apr_pool_clear(c->turn);
-    rv = load(&notice, c, w->build, w->index);
+    rv = bl_notice_load(&notice, c->setup->dir, w->build, w->index, c->turn);
+    if (rv == APR_SUCCESS && notice->body == NULL)
+        rv = complete(c, notice);
+    if (rv == APR_NOTFOUND) { /* it will be told of when it has ended */
+        bl_waiting_remove(c->waiting, w, 0);
+        return;
+    }
     if (APR_STATUS_IS_ENOENT(rv) || rv == APR_EGENERAL) {
         give_up(c, w, "its notice, or its log, is gone or damaged");
         return;
     }
+    if (rv == APR_SUCCESS)
+        rv = post(c, w, notice);
     if (rv != APR_SUCCESS) {
         how.why = apr_strerror(rv, text, sizeof(text));
         try_later(c, w, &how);
-        return;
     }
-    headers = apr_array_make(c->turn, 6, sizeof(char *));
-    if (sign(headers, notice, w->target, c->turn) &&
-        bl_post_begin(c->post, w->target->url,
-                      (const char *const *)headers->elts, headers->nelts,
-                      notice->body, w) == APR_SUCCESS)
-        w->is_sending = 1;
-    else
-        try_later(c, w, &how);
-}
-
-/* O2 */
-static int is_busy(const courier_t *c, const bl_target_t *target)
-{
-    const waiting_t *w = c->first;
-
-    while (w != NULL && (!w->is_sending || w->target != target))
-        w = w->next;
-    return w != NULL;
 }
 
 /* @return how long until there is something to begin */
 static apr_interval_time_t send_due(courier_t *c)
 {
-    apr_interval_time_t least = SLEEP_MOST;
-    apr_time_t now = apr_time_now();
-    waiting_t *w, *next;
+    apr_interval_time_t least = 0;
+    bl_waiter_t *w;
 
-    for (w = c->first; w != NULL; w = next) {
-        next = w->next;
-        if (w->is_sending || is_busy(c, w->target))
-            continue;
-        if (w->due > now + DUE_MOST)
-            w->due = now;
-        if (w->due > now)
-            least = w->due - now < least ? w->due - now : least;
-        else if (bl_post_has_room(c->post))
-            send_one(c, w);
-    }
-    return least;
-}
-
-/* Who takes one takes the others, too. */
-static void hurry(courier_t *c, const bl_target_t *target)
-{
-    waiting_t *w;
-
-    for (w = c->first; w != NULL; w = w->next) {
-        if (w->target == target)
-            w->due = 0;
-    }
+    while ((w = bl_waiting_next(c->waiting, apr_time_now(), &least)) != NULL)
+        send_one(c, w);
+    return least < SLEEP_MOST ? least : SLEEP_MOST;
 }
 
 static void take_ends(courier_t *c)
@@ -390,10 +332,9 @@ static void take_ends(courier_t *c)
     bl_posted_t how;
 
     while (bl_post_next(c->post, &how)) {
-        waiting_t *w = how.baton;
+        bl_waiter_t *w = how.baton;
 
         apr_pool_clear(c->turn);
-        w->is_sending = 0;
         if (how.end == BL_POST_REFUSED) {
             w->tries++;
             give_up(c, w, how.why);
@@ -404,10 +345,9 @@ static void take_ends(courier_t *c)
             bl_diag(BL_DIAG_INFO, 0,
                     "BL0263 how build %" APR_UINT64_T_FMT
                     " ended was told to %s",
-                    w->build, shown(w->target, c->turn));
+                    w->build, shown(c, w));
             bl_notice_remove(c->setup->dir, w->build, w->index, c->turn);
-            hurry(c, w->target);
-            forget(c, w);
+            bl_waiting_remove(c->waiting, w, 1);
         }
     }
 }
@@ -445,14 +385,26 @@ static apr_interval_time_t until_end(const courier_t *c,
     return left;
 }
 
+/* @return how long until that is due */
+static apr_interval_time_t look_again(courier_t *c)
+{
+    if (c->look_at != 0 && c->look_at <= bl_tick_now())
+        look_at_all(c);
+    return c->look_at == 0 ? SLEEP_MOST : c->look_at - bl_tick_now();
+}
+
 static void carry(courier_t *c)
 {
-    apr_interval_time_t time;
+    apr_interval_time_t time, again;
 
     look_at_all(c);
     for (;;) {
         take_messages(c);
-        time = until_end(c, send_due(c));
+        again = look_again(c);
+        time = send_due(c);
+        if (again < time)
+            time = again > 0 ? again : 1;
+        time = until_end(c, time);
         if (time == 0)
             return;
         bl_post_wait(c->post, c->ended ? -1 : BL_HELPER_CONTROL, time);
@@ -470,6 +422,7 @@ void bl_courier_main(const bl_courier_setup_t *setup)
      * courier's to run. */
     apr_pool_create(&c.pool, NULL);
     apr_pool_create(&c.turn, c.pool);
+    bl_waiting_create(&c.waiting, setup->target_count, c.pool);
     if (bl_post_open(&c.post, c.pool) != APR_SUCCESS) {
         bl_diag(BL_DIAG_ERROR, 0,
                 "BL0267 nobody is told how builds ended: libcurl does not "

@@ -26,6 +26,7 @@ struct transfer_t {
     struct curl_slist *headers;
     void *baton;
     apr_size_t taken; /* of the answer */
+    long status;      /* 0: the head of the answer is not whole */
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -48,13 +49,10 @@ apr_status_t bl_post_open(bl_post_t **out, apr_pool_t *p)
     post->multi = curl_multi_init();
     if (post->multi == NULL)
         return APR_EGENERAL;
+    /* With those that are kept for the next one. */
+    curl_multi_setopt(post->multi, CURLMOPT_MAXCONNECTS, (long)BL_POST_MOST);
     *out = post;
     return APR_SUCCESS;
-}
-
-int bl_post_has_room(const bl_post_t *post)
-{
-    return post->count < BL_POST_MOST;
 }
 
 int bl_post_count(const bl_post_t *post)
@@ -72,13 +70,26 @@ static size_t on_answer(char *bytes, size_t one, size_t len, void *with)
     return t->taken <= ANSWER_MOST ? len : 0;
 }
 
+/* What the receiver says is said when the head ends: whether it says more, and
+ * how that ends, changes nothing. */
+static size_t on_head(char *line, size_t one, size_t len, void *with)
+{
+    transfer_t *t = with;
+    long status = 0;
+
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (len <= 2 && status >= 200)
+        t->status = status;
+    return len;
+}
+
 static transfer_t *free_place(bl_post_t *post)
 {
     int i = 0;
 
-    while (post->transfers[i].curl != NULL)
+    while (i < BL_POST_MOST && post->transfers[i].curl != NULL)
         i++;
-    return &post->transfers[i];
+    return i < BL_POST_MOST ? &post->transfers[i] : NULL;
 }
 
 static void release(bl_post_t *post, transfer_t *t)
@@ -125,6 +136,8 @@ static int prepare(transfer_t *t, const char *url, const char *body)
                CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_TIMEOUT, WHOLE_SECONDS) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->reason) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
+           curl_easy_setopt(c, CURLOPT_HEADERDATA, t) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_answer) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_WRITEDATA, t) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_PRIVATE, t) == CURLE_OK;
@@ -136,6 +149,8 @@ apr_status_t bl_post_begin(bl_post_t *post, const char *url,
 {
     transfer_t *t = free_place(post);
 
+    if (t == NULL)
+        return APR_ENOMEM;
     memset(t, 0, sizeof(*t));
     t->baton = baton;
     t->curl = curl_easy_init();
@@ -182,23 +197,21 @@ static void judge(bl_posted_t *out, const transfer_t *t, CURLcode code,
                   apr_pool_t *p)
 {
     curl_off_t seconds = 0;
-    long status = 0;
 
-    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &seconds);
     out->baton = t->baton;
     if (seconds > 0)
         out->retry_after = apr_time_from_sec(
             seconds < RETRY_AFTER_MOST ? seconds : RETRY_AFTER_MOST);
-    /* Cut off by on_answer: its status was there long before. */
-    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status != 0)) {
-        out->end = end_of(status);
-        out->why = apr_psprintf(p, "status %ld%s", status,
-                                status >= 300 && status < 400
+    if (t->status != 0) {
+        out->end = end_of(t->status);
+        out->why = apr_psprintf(p, "status %ld%s", t->status,
+                                t->status >= 300 && t->status < 400
                                     ? ", and redirects are not followed"
                                     : "");
         return;
     }
+    out->silent = 1;
     out->end =
         code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT
             ? BL_POST_REFUSED

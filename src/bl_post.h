@@ -19,21 +19,25 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-/* So many go on at once. */
-#define BL_POST_MOST 8
+#include "bl_wire.h"
+
+/* So many go on at once: one to each receiver that there may be. */
+#define BL_POST_MOST BL_WIRE_TARGETS_MAX
 
 typedef struct bl_post_t bl_post_t;
 
 /* How one ended. */
 typedef enum {
     BL_POST_TAKEN,   /* 2xx */
-    BL_POST_FAILED,  /* no answer, or one that may become another */
+    BL_POST_FAILED,  /* no whole head of an answer, or one that may become
+                        another */
     BL_POST_REFUSED, /* it would be the same again */
 } bl_post_end_e;
 
 typedef struct {
     void *baton;
     bl_post_end_e end;
+    int silent;      /* there was no answer, not even a status */
     const char *why; /* for people; lives until the next bl_post_next */
     apr_interval_time_t retry_after; /* what the receiver asked for; 0: none */
 } bl_posted_t;
@@ -42,9 +46,6 @@ typedef struct {
  * not work */
 apr_status_t bl_post_open(bl_post_t **out, apr_pool_t *p);
 
-/** May another one begin? */
-int bl_post_has_room(const bl_post_t *post);
-
 /** How many go on? */
 int bl_post_count(const bl_post_t *post);
 
@@ -52,7 +53,8 @@ int bl_post_count(const bl_post_t *post);
  * Begin one. The body, and all else, is copied.
  *
  * @param headers  "Name: value"
- * @return APR_SUCCESS; APR_EGENERAL: libcurl does not take it
+ * @return APR_SUCCESS; APR_EGENERAL: libcurl does not take it; APR_ENOMEM:
+ *         there are BL_POST_MOST already
  */
 apr_status_t bl_post_begin(bl_post_t *post, const char *url,
                            const char *const *headers, int header_count,

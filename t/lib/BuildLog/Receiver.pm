@@ -4,10 +4,16 @@ package BuildLog::Receiver;
 #
 #   my $r = BuildLog::Receiver->new(secret => 's3cret');
 #   $r->url                       for BuildLogNotify
-#   $r->answer(500); $r->answer('hold');    from now on; hold: not before another
+#   $r->answer(500)               from now on; besides:
+#     'hold'        not before another
+#     'reset'       none at all, the connection is reset
+#     'cut 200'     it breaks off behind its head
+#     'moody 500'   to every second one; 200 to the others
 #   $r->taken                     what came so far, hashes: path, headers, body,
 #                                 json, good (signed with the secret), at most
 #                                 (how many were there at once)
+#   $r->names                     much faster: of each, its path and webhook-id
+#   $r->held                      how many are there now
 #   $r->stop; $r->start           gone, and back at the same port
 #
 # A process of its own, one more for each connection; they end with the test.
@@ -21,6 +27,7 @@ use IO::Socket::INET;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
+use Socket ();
 use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->utf8->canonical;
@@ -38,7 +45,8 @@ sub new
     return $self;
 }
 
-sub url { return "http://127.0.0.1:$_[0]{port}" . ($_[0]{path} // '/ended') }
+sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}" . ($path // $self->{path} // '/ended') }
+sub held { my ($self) = @_; return scalar(() = glob "$self->{dir}/now/*") }
 
 sub answer
 {
@@ -100,13 +108,27 @@ sub _serve
     my $most = () = glob "$self->{dir}/now/*";
     my $record = $json->encode({ line => $line, headers => \%headers, body => $body, time => time, most => $most });
     # In the order in which they came.
-    my $name = sprintf '%.6f.%d', time, $$;
+    my ($path) = $line =~ m{^POST (\S+)};
+    my $name = join '_', sprintf('%.6f.%d', time, $$), ($headers{'webhook-id'} // '') =~ s/[^\w-]//gr, ($path // '') =~ s/[^\w-]//gr;
     write_file("$self->{dir}/$name.new", $record);
     rename "$self->{dir}/$name.new", "$self->{dir}/taken/$name";
     my $answer;
     sleep 0.02 while ($answer = _slurp("$self->{dir}/answer")) eq 'hold';
     my ($status, @more) = split / /, $answer;
     unlink "$self->{dir}/now/$$";
+    if ($status eq 'reset') {
+        setsockopt $sock, Socket::SOL_SOCKET, Socket::SO_LINGER, pack 'ii', 1, 0;
+        return;
+    }
+    if ($status eq 'cut') {
+        syswrite $sock, "HTTP/1.1 @more Answer\r\nContent-Length: 1000\r\n\r\nok";
+        return;
+    }
+    if ($status eq 'moody') {
+        my $n = () = glob "$self->{dir}/taken/*";
+        $status = $n % 2 ? $more[0] : 200;
+        @more = ();
+    }
     syswrite $sock, "HTTP/1.1 $status Answer\r\nContent-Length: 3\r\nConnection: close\r\n"
         . join('', map { "$_\r\n" } join(' ', @more) || ()) . "\r\nok\n";
     return;
@@ -125,6 +147,14 @@ sub taken
                 hmac_sha256("$h->{'webhook-id'}.$h->{'webhook-timestamp'}.$body", $self->{secret}), '');
         $r;
     } sort glob "$self->{dir}/taken/*";
+}
+
+# ["path", "build-42-..."], in the order in which they came.
+sub names
+{
+    my ($self) = @_;
+    opendir my $dir, "$self->{dir}/taken" or die "taken: $!\n";
+    return map { [(split /_/)[2, 1]] } grep { !/^\./ } sort readdir $dir;
 }
 
 # Waits until these builds were told, and returns the requests about them.
