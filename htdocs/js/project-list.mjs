@@ -227,6 +227,7 @@ function nothing() {
     make('div', { class: 'sample' },
       make('pre', { tabindex: '0', role: 'region', 'aria-label': t('projects.sample') }, PERMISSION), copy),
     make('p', {}, t('projects.then')),
+    make('p', {}, make('a', { href: 'manual/howto.html', hreflang: 'en' }, t('projects.manual'))),
   ];
 }
 

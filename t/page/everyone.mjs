@@ -197,6 +197,32 @@ await run(async ({ context }) => {
     }
   });
 
+  await test('the manual is a link away, by the keyboard, on a phone, in both languages', async () => {
+    for (const [language, width, name] of [['en', 1280, 'Manual'], ['zh', 1280, '手册'], ['en', 320, 'The manual'], ['zh', 320, '手册（英文）']]) {
+      const page = await open();
+      const problems = [];
+      page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+      await page.evaluate((wanted) => localStorage.setItem('buildlog.language', JSON.stringify(wanted)), language);
+      await page.setViewportSize({ width, height: 640 });
+      await page.reload();
+      await page.waitForSelector('.project');
+      // Where there is room it is in the head; and always where keys are told.
+      if (width === 320) await page.keyboard.press('?');
+      let found = '';
+      for (let i = 0; i < 60 && !found.startsWith(name); i += 1) {
+        await page.keyboard.press('Tab');
+        found = await page.evaluate(() => (document.activeElement.matches('a[hreflang="en"]') ? document.activeElement.textContent : ''));
+      }
+      assert.ok(found.startsWith(name), `${language} ${width}: ${name}`);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(/\/manual\/index\.html$/);
+      assert.equal(await page.textContent('h1'), 'Apache module mod_buildlog');
+      assert.deepEqual(problems, [], `${language} ${width}`);
+      await page.evaluate(() => localStorage.clear());
+      await page.close();
+    }
+  });
+
   await test('each text that is asked for is there, and each that is there is asked for', async () => {
     const files = (await readdir(join(HTDOCS, 'js'), { recursive: true })).filter((name) => name.endsWith('.mjs'));
     const sources = await Promise.all(files.filter((name) => !/(^|\/)words\.mjs$/.test(name))
