@@ -35,15 +35,11 @@ static const char usage[] =
     "      --cacert FILE  who is trusted to name the server\n"
     "  -h, --help         this text; -V, --version\n"
     "\n"
-    "With --follow it ends with 0 when the build succeeded, with the exit "
-    "code "
-    "of the\n"
-    "step that failed, with 128 + N when signal N ended it, 124 when it took "
-    "too long,\n"
-    "130 when it was cancelled, 125 when it was lost. Its own errors: 64 "
-    "wrong "
-    "use, 66 no\n"
-    "such build, 69 no server, 75 busy, 77 not allowed.\n";
+    "With --follow it ends with 0 when the build succeeded, with the exit\n"
+    "code of the step that failed, with 128 + N when signal N ended it, 124\n"
+    "when it took too long, 130 when it was cancelled, 125 when it was lost.\n"
+    "Its own errors: 64 wrong use, 66 no such build, 69 no server, 74 no\n"
+    "output, 75 busy, 77 not allowed.\n";
 
 typedef struct {
     http_server_t server;
@@ -140,6 +136,9 @@ static int verb_build(const options_t *options, const char *dir)
     json_int_t id = id_of(build);
     int code = 0;
 
+    if (answer.status == 0 && http_interrupted())
+        screen_error("whether the build was accepted is not known: buildlog "
+                     "list tells");
     if (answer.status != 202 || id <= 0)
         code = http_explain(&answer);
     else if (options->follow)
@@ -160,7 +159,7 @@ static json_int_t number_of(const char *text)
     char *end;
     long long n = strtoll(text, &end, 10);
 
-    return *end == '\0' && end != text && n > 0 ? (json_int_t)n : 0;
+    return *end == '\0' && *text >= '1' && *text <= '9' ? (json_int_t)n : 0;
 }
 
 static int on_text(void *with, const char *bytes, size_t len)
@@ -184,7 +183,7 @@ static int verb_log(const options_t *options, const char *id)
     if (answer.status != 200 || answer.error != NULL)
         code = http_explain(&answer);
     http_forget(&answer);
-    return http_interrupted() ? 130 : code;
+    return code;
 }
 
 /* ---- list ----------------------------------------------------------- */
@@ -371,7 +370,5 @@ int main(int argc, char **argv)
     }
     code = run(&options, argc - optind, argv + optind);
     http_end();
-    if (fflush(stdout) != 0 && code == 0)
-        code = 74; /* EX_IOERR */
-    return code;
+    return code != 0 ? code : screen_flush();
 }

@@ -21,7 +21,7 @@ typedef struct {
     screen_filter_t filter[2]; /* of stdout, of stderr */
     json_t *ended;             /* its final record; NULL: not yet */
     time_t heard;              /* when the server last said something */
-    int closed;                /* nobody reads stdout */
+    int closed;                /* stdout takes no more */
 } follow_t;
 
 static const char *text_of(json_t *object, const char *key)
@@ -98,8 +98,8 @@ static int on_bytes(void *with, const char *bytes, size_t len)
     follow_t *f = with;
     int go_on = events_take(&f->events, bytes, len, on_event, f);
 
-    fflush(stdout);
-    return go_on;
+    f->closed = f->closed || screen_flush() != 0;
+    return go_on && !f->closed;
 }
 
 /* ---- results -------------------------------------------------------- */
@@ -208,13 +208,13 @@ static int one_stream(follow_t *f)
              "/log/push?format=json&build=%" JSON_INTEGER_FORMAT, f->build);
     answer = http_stream(path, f->events.id, "text/event-stream", on_bytes, f);
     if (f->closed)
-        code = 141; /* as SIGPIPE would */
+        code = screen_flush();
     else if (f->ended != NULL) {
         follow_summary(f->ended);
         code = follow_result(f->ended);
     }
     else if (http_interrupted())
-        code = 130;
+        code = EXIT_INTERRUPTED;
     else if (answer.status == 204)
         code = end_by_record(f);
     else if (is_final(&answer))
@@ -222,7 +222,8 @@ static int one_stream(follow_t *f)
     else {
         events_reset(&f->events);
         if (!wait_a_little(f, &answer))
-            code = http_interrupted() ? 130 : http_explain(&answer);
+            code =
+                http_interrupted() ? EXIT_INTERRUPTED : http_explain(&answer);
     }
     http_forget(&answer);
     return code;

@@ -228,6 +228,8 @@ int http_explain(const http_answer_t *answer)
     const char *detail =
         json_string_value(json_object_get(answer->json, "detail"));
 
+    if (interrupted)
+        return EXIT_INTERRUPTED;
     if (answer->status == 0 || answer->error != NULL)
         screen_error("%s: %s", server.url,
                      answer->error != NULL ? answer->error : "no answer");

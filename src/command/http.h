@@ -18,7 +18,8 @@ enum {
     EXIT_NO_BUILD = 66,    /* no such build; it was over already */
     EXIT_UNREACHABLE = 69, /* no server, or none of ours */
     EXIT_BUSY = 75,        /* later, perhaps */
-    EXIT_REFUSED = 77
+    EXIT_REFUSED = 77,
+    EXIT_INTERRUPTED = 130 /* as SIGINT would */
 };
 
 typedef struct {
@@ -64,8 +65,8 @@ http_answer_t http_stream(const char *path, const char *last_id,
 char *http_escape(const char *text);
 void http_free_text(char *text);
 
-/** Say what an answer means that is none of the good ones.
- * @return what to end with */
+/** Say what an answer means that is none of the good ones; nothing after
+ * SIGINT. @return what to end with */
 int http_explain(const http_answer_t *answer);
 
 /** Has SIGINT come? */

@@ -5,10 +5,13 @@
 #include "screen.h"
 
 /* libc */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define ESC '\x1b'
@@ -16,10 +19,17 @@
 #define ERASE_LINE "\r\x1b[K"
 #define COLOURS_OFF "\x1b[0m"
 
+/* The longest of the command's own texts; what is behind is not said. */
+#define SAID_MOST 4096
+
+/* Where a terminal does not tell how wide it is. */
+#define COLUMNS 80
+
 static int quiet;
 static int colours;
-static int is_terminal; /* stderr */
-static int in_progress; /* a line that is to be replaced stands there */
+static int is_terminal;  /* stderr */
+static int in_progress;  /* a line that is to be replaced stands there */
+static int output_error; /* errno of stdout; 0: it has taken all so far */
 
 /* ---- what may pass -------------------------------------------------- */
 
@@ -141,11 +151,24 @@ size_t screen_filter(char *out, screen_filter_t *filter, const char *text,
 
 /* ---- where it goes -------------------------------------------------- */
 
+/* What is closed is not to be the next socket: that would get the log. */
+static void hold_places(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 void screen_begin(int be_quiet)
 {
     const char *no = getenv("NO_COLOR");
     const char *term = getenv("TERM");
 
+    hold_places();
     quiet = be_quiet;
     is_terminal = isatty(STDERR_FILENO);
     colours = isatty(STDOUT_FILENO) && (no == NULL || *no == '\0') &&
@@ -166,6 +189,12 @@ static void end_progress(void)
     in_progress = 0;
 }
 
+static void note_error(void)
+{
+    if (output_error == 0)
+        output_error = errno != 0 ? errno : EIO;
+}
+
 int screen_log(screen_filter_t *filter, const char *text, size_t len)
 {
     char some[4096 + SCREEN_SEQUENCE_ROOM];
@@ -175,16 +204,61 @@ int screen_log(screen_filter_t *filter, const char *text, size_t len)
         size_t n = len < 4096 ? len : 4096;
         size_t out = screen_filter(some, filter, text, n, colours);
 
-        if (fwrite(some, 1, out, stdout) != out)
+        if (fwrite(some, 1, out, stdout) != out) {
+            note_error();
             return 0;
+        }
         text += n;
         len -= n;
     }
     return 1;
 }
 
+int screen_flush(void)
+{
+    static int is_said;
+
+    if (fflush(stdout) != 0 || ferror(stdout))
+        note_error();
+    if (output_error == 0)
+        return 0;
+    if (output_error == EPIPE)
+        return 141;
+    if (!is_said)
+        screen_error("stdout: %s", strerror(output_error));
+    is_said = 1;
+    return EXIT_OUTPUT;
+}
+
+/* Room for SAID_MOST. @param columns  cut off behind so many; 0: not */
+__attribute__((format(printf, 3, 0))) static void
+format_said(char *out, int columns, const char *format, va_list args)
+{
+    screen_filter_t filter = {SCREEN_TEXT, "", 0, 0};
+    char text[SAID_MOST - SCREEN_SEQUENCE_ROOM];
+    size_t i, len;
+
+    vsnprintf(text, sizeof(text), format, args);
+    len = screen_filter(out, &filter, text, strlen(text), 0);
+    for (i = 0; i < len; i++) {
+        if ((out[i] & 0xc0) != 0x80 && columns > 0 && --columns == 0)
+            break;
+    }
+    out[i] = '\0';
+}
+
+static int width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1
+               ? size.ws_col
+               : COLUMNS;
+}
+
 void screen_progress(const char *format, ...)
 {
+    char text[SAID_MOST];
     va_list args;
 
     if (quiet || !is_terminal)
@@ -192,8 +266,10 @@ void screen_progress(const char *format, ...)
     fflush(stdout);
     end_progress();
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    /* One that is wider than the terminal could not be replaced. */
+    format_said(text, width(), format, args);
     va_end(args);
+    fputs(text, stderr);
     fflush(stderr);
     in_progress = 1;
 }
@@ -201,13 +277,14 @@ void screen_progress(const char *format, ...)
 __attribute__((format(printf, 2, 0))) static void
 say(const char *prefix, const char *format, va_list args)
 {
+    char text[SAID_MOST];
+
     if (colours)
         fputs(COLOURS_OFF, stdout);
     fflush(stdout);
     end_progress();
-    fputs(prefix, stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    format_said(text, 0, format, args);
+    fprintf(stderr, "%s%s\n", prefix, text);
 }
 
 void screen_say(const char *format, ...)

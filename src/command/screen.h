@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 
+#define EXIT_OUTPUT 74 /* of sysexits.h, as those in http.h */
+
 typedef enum {
     SCREEN_TEXT,
     SCREEN_ESCAPE,  /* after ESC */
@@ -47,8 +49,16 @@ void screen_begin(int quiet);
 /** Does stdout take colours? */
 int screen_colours(void);
 
-/** Bytes of a log to stdout. @return 0: nobody reads them any more */
+/** Bytes of a log to stdout. @return 0: it takes no more (screen_flush) */
 int screen_log(screen_filter_t *filter, const char *text, size_t len);
+
+/** Has stdout taken all? @return 0: yes; else what to end with: 141, as
+ * SIGPIPE would, when nobody reads it any more; EXIT_OUTPUT when it cannot be
+ * written, which is said once */
+int screen_flush(void);
+
+/* Of the texts below only what a terminal may get is shown: servers have their
+ * say in them. */
 
 /** What is going on now: on a terminal, a line that the next one replaces. */
 void screen_progress(const char *format, ...)
