@@ -14,6 +14,8 @@ use BuildLog::Forge;
 use BuildLog::Puppet;
 use BuildLog::Server;
 
+binmode $_, ":encoding(UTF-8)" for map { Test::More->builder->$_ } qw(output failure_output todo_output);
+
 my ($top, $projects) = (top(), project(''));
 my $none = '0' x 40;
 my %secret = (

@@ -5,6 +5,8 @@
 # Issue 7, item 7; promise 1. That nothing is held back is seen by the order of
 # what happens: the build prints a line only when the one before has arrived, and
 # nothing else is sent meanwhile that could push it (BuildLogPing).
+#
+# MPM: event
 use strict;
 use warnings;
 use Test::More;

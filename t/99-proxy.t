@@ -2,6 +2,8 @@
 # seen when they are printed
 #
 # Issue 7, item 7; promise 1. The settings are those of README.md (t/82-proxy.t).
+#
+# MPM: event
 use strict;
 use warnings;
 use Test::More;

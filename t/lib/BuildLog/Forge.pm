@@ -37,7 +37,7 @@ sub commit { return sha1_hex("commit $_[1]") }
 sub pushed
 {
     my ($self, $branch, %opt) = @_;
-    my $ref = $opt{ref} // "refs/heads/$branch";
+    my $ref = $opt{ref} // "refs/heads/" . ($branch // q());
     my ($before, $after) = ($opt{before} // $self->commit(1), $opt{after} // $self->commit(++$count + 1));
     my @commits = map { {
         id => $after, message => "Change things\n\nAll of them.", timestamp => '2026-11-22T10:00:00+01:00',

@@ -98,7 +98,9 @@ sub _httpd
     open my $in, '<', vars()->{t_conf_file} or die "configuration: $!\n";
     my %seen;
     my @modules = grep { /^\s*LoadModule\s+(\S+)/ && $1 ne 'buildlog_module' && !$seen{$1}++ } <$in>;
-    return (join('', @modules) . modules(qw(proxy proxy_http)) . <<"END", '-d', $self->{dir}, '-f', "$self->{dir}/conf", '-DFOREGROUND');
+    # It speaks HTTP/2, which prefork does not, whichever MPM is tested behind it.
+    s/mpm_(?:worker|prefork)/mpm_event/g for @modules;
+    return (join('', @modules) . modules(qw(proxy proxy_http http2)) . <<"END", '-d', $self->{dir}, '-f', "$self->{dir}/conf", '-DFOREGROUND');
 ServerName 127.0.0.1
 ServerRoot "$self->{dir}"
 DefaultRuntimeDir "$self->{dir}"
