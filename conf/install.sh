@@ -79,6 +79,7 @@ put_all() {
     put_conf buildlog.conf
     install -m 644 conf/buildlog-full.conf conf/systemd.conf "$root$share"
     install -D -m 755 "$COMMAND" "$root$PREFIX/bin/buildlog"
+    install -D -m 644 src/command/buildlog.1 "$root$PREFIX/share/man/man1/buildlog.1"
     # Last, and as a new file: an httpd that runs keeps the one it has.
     install -D -m 644 "$MODULE" "$root$lib/mod_buildlog.so"
     say "module in $root$lib, configuration in $root$conf, page in $root$share/htdocs"
@@ -113,7 +114,8 @@ take_all() {
             rm -f "$root$conf/$name"
         fi
     done
-    rm -f "$root$lib/mod_buildlog.so" "$root$PREFIX/bin/buildlog"
+    rm -f "$root$lib/mod_buildlog.so" "$root$PREFIX/bin/buildlog" \
+        "$root$PREFIX/share/man/man1/buildlog.1"
     rm -rf "$root$share"
     [ -n "$debian" ] || rmdir "$root$conf" 2>/dev/null || true
     say 'removed; logs and history stay in BuildLogStateDir' \

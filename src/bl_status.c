@@ -90,6 +90,32 @@ static void put_child(request_rec *r, const char *who,
                (double)child->lag / APR_USEC_PER_SEC);
 }
 
+/* "?notable": for who reads no tables. */
+static void put_viewers_in_words(request_rec *r, const bl_figures_t *f)
+{
+    int i;
+
+    ap_rprintf(r,
+               "<dl>\n<dt>Viewers: %u detached, %u parked, %u held; of these "
+               "behind: %u, by %.3f seconds</dt>\n",
+               f->all.viewers[BL_VIEWER_DETACHED],
+               f->all.viewers[BL_VIEWER_PARKED],
+               f->all.viewers[BL_VIEWER_HELD], f->all.behind,
+               (double)f->all.lag / APR_USEC_PER_SEC);
+    for (i = 0; i < f->children->nelts; i++) {
+        const bl_figures_child_t *child =
+            &APR_ARRAY_IDX(f->children, i, bl_figures_child_t);
+
+        ap_rprintf(r,
+                   "<dt>Viewers of PID %u: %u detached, %u parked, %u "
+                   "held</dt>\n",
+                   child->pid, child->viewers[BL_VIEWER_DETACHED],
+                   child->viewers[BL_VIEWER_PARKED],
+                   child->viewers[BL_VIEWER_HELD]);
+    }
+    ap_rputs("</dl>\n", r);
+}
+
 static void put_viewers(request_rec *r, const bl_figures_t *f)
 {
     int i;
@@ -110,7 +136,7 @@ static void put_viewers(request_rec *r, const bl_figures_t *f)
     ap_rputs("</table>\n", r);
 }
 
-static void put_page(request_rec *r, const bl_figures_t *f)
+static void put_page(request_rec *r, const bl_figures_t *f, int flags)
 {
     ap_rputs("<hr />\n<h2>Builds (mod_buildlog)</h2>\n<dl>\n", r);
     put_runner(r, f);
@@ -132,7 +158,10 @@ static void put_page(request_rec *r, const bl_figures_t *f)
                COUNT_OF(streams));
     ap_rprintf(r, "; refused: %" APR_UINT64_T_FMT "</dt>\n</dl>\n",
                f->counts[BL_COUNT_BUSY]);
-    put_viewers(r, f);
+    if ((flags & AP_STATUS_NOTABLE) != 0)
+        put_viewers_in_words(r, f);
+    else
+        put_viewers(r, f);
 }
 
 /* ---- for programs --------------------------------------------------- */
@@ -210,7 +239,7 @@ static int status(request_rec *r, int flags)
     if ((flags & AP_STATUS_SHORT) != 0)
         put_auto(r, &figures);
     else
-        put_page(r, &figures);
+        put_page(r, &figures, flags);
     return OK;
 }
 

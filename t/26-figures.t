@@ -238,6 +238,10 @@ sub went_back
     for my $pid (@{ $s->pids->{children} }) {
         like $page, qr{<tr><td>$pid</td>(?:<td>0</td>){4}}, "child $pid";
     }
+    my ($words) = $s->request('GET', '/server-status?notable')->{body} =~ m{(<h2>Builds.*?</dl>.*?</dl>)}s;
+    unlike $words, qr/<table/, '?notable: without a table';
+    like $words, qr/Viewers: 0 detached, 0 parked, 0 held; of these behind: 0, by 0\.000 seconds/, '... all in words';
+    like $words, qr/Viewers of PID $_: 0 detached/, "... child $_, too" for @{ $s->pids->{children} };
     my $auto = $s->request('GET', '/server-status?auto')->{body};
     my ($ours) = $page =~ /(<h2>Builds.*)/s;
     unlike "$ours$auto" . metrics_text('*/*')->{body}, qr/puppet|figures|hello/, 'no project and no line is named';
