@@ -39,6 +39,8 @@ async function ended(id) {
 
 // Where the projects of a real server might be.
 function settle(from) {
+  // A path may be broken at each slash: it is several texts.
+  for (const one of document.querySelectorAll('.path')) one.textContent = one.textContent.replaceAll(from, '/srv/projects');
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(from, '/srv/projects');
 }
