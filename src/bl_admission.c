@@ -132,17 +132,19 @@ static int is_too_many(bl_admission_t *a, const bl_order_t *order,
                        const char **reply, apr_size_t *len, apr_pool_t *p)
 {
     bl_queue_t *queue = a->parts.queue;
+    apr_uint32_t waiting;
 
     /* So that what is counted as waiting really waits. */
     bl_queue_start(queue);
+    waiting = bl_queue_waiting(queue);
     if (bl_queue_may_begin(queue, order->project) ||
-        bl_queue_waiting(queue) < a->parts.limits->max_queue)
+        waiting < a->parts.limits->max_queue)
         return 0;
     refuse(reply, len, BL_REFUSED_QUEUE_FULL,
            apr_psprintf(p,
-                        "%u builds are waiting, and BuildLogMaxQueue allows "
-                        "no more. Try again later.",
-                        bl_queue_waiting(queue)),
+                        "%u %s waiting, and BuildLogMaxQueue allows no more. "
+                        "Try again later.",
+                        waiting, waiting == 1 ? "build is" : "builds are"),
            p);
     return 1;
 }
