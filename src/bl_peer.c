@@ -51,13 +51,13 @@ static const char *unusable(cmd_parms *cmd, const char *path, const char *why)
                         cmd->cmd->name, path, why);
 }
 
-static const char *read_file(char **text, cmd_parms *cmd, const char *path)
+/* @param buf  SECRET_MOST bytes */
+static const char *read_file(char *buf, apr_size_t *len, cmd_parms *cmd,
+                             const char *path)
 {
-    apr_size_t len = 0;
     apr_finfo_t info;
     apr_file_t *file;
     char said[128];
-    char *buf;
     apr_status_t rv;
 
     rv = apr_file_open(&file, path, APR_FOPEN_READ, 0, cmd->temp_pool);
@@ -77,15 +77,12 @@ static const char *read_file(char **text, cmd_parms *cmd, const char *path)
         return unusable(
             cmd, path,
             apr_psprintf(cmd->pool, "has more than %d bytes", SECRET_MOST));
-    buf = apr_palloc(cmd->pool, (apr_size_t)info.size + 1);
-    rv = apr_file_read_full(file, buf, (apr_size_t)info.size, &len);
+    rv = apr_file_read_full(file, buf, (apr_size_t)info.size, len);
     apr_file_close(file);
     if (rv != APR_SUCCESS && !APR_STATUS_IS_EOF(rv))
         return unusable(cmd, path, "cannot be read");
-    if (memchr(buf, '\0', len) != NULL)
+    if (memchr(buf, '\0', *len) != NULL)
         return unusable(cmd, path, "has a NUL byte");
-    buf[len] = '\0';
-    *text = buf;
     return NULL;
 }
 
@@ -95,21 +92,21 @@ static const char *read_secret(const char **out, cmd_parms *cmd,
 {
     const char *path = ap_server_root_relative(cmd->pool, name);
     const char *error;
-    char *text = NULL;
-    apr_size_t len;
+    char buf[SECRET_MOST];
+    apr_size_t from = 0, len = 0;
 
     if (path == NULL)
         return wrong(cmd, name, "the path of a file");
-    error = read_file(&text, cmd, path);
+    error = read_file(buf, &len, cmd, path);
     if (error != NULL)
         return error;
-    while (apr_isspace(*text))
-        text++;
-    for (len = strlen(text); len > 0 && apr_isspace(text[len - 1]); len--)
-        text[len - 1] = '\0';
-    if (len == 0)
+    while (from < len && apr_isspace(buf[from]))
+        from++;
+    while (len > from && apr_isspace(buf[len - 1]))
+        len--;
+    if (len == from)
         return unusable(cmd, path, "is empty");
-    *out = text;
+    *out = apr_pstrmemdup(cmd->pool, buf + from, len - from);
     return NULL;
 }
 

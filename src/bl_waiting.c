@@ -66,14 +66,14 @@ int bl_waiting_knows(const bl_waiting_t *q, apr_uint64_t build, int index)
 
 bl_waiter_t *bl_waiting_surplus(const bl_waiting_t *q)
 {
-    const receiver_t *most = NULL;
+    const receiver_t *most = q->receivers; /* also when there is none */
     bl_waiter_t *w;
     int i;
 
     if (q->count < BL_WAITING_MOST)
         return NULL;
-    for (i = 0; i < q->receiver_count; i++) {
-        if (most == NULL || q->receivers[i].count > most->count)
+    for (i = 1; i < q->receiver_count; i++) {
+        if (q->receivers[i].count > most->count)
             most = &q->receivers[i];
     }
     w = most->first;

@@ -17,8 +17,8 @@
  *                  one
  *               W4 what was not taken goes behind the others of its receiver:
  *                  one that it never takes holds up none that it would
- *               W5 so many wait at most; one more, and who has the most
- * waiting loses the oldest of them
+ *               W5 so many wait at most; one more, and the receiver for
+ *                  which most wait loses the oldest
  */
 #ifndef BL_WAITING_H
 #define BL_WAITING_H

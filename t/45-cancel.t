@@ -6,7 +6,7 @@
 #
 # CANCELS: so many trees of processes are cancelled one after the other (10).
 #
-# MPM: event worker
+# MPM: event
 use strict;
 use warnings;
 use Test::More;

@@ -6,7 +6,7 @@
 # not grow with the length of a log), 5 (what the final record says can be
 # checked), 6 (a killed runner: lost, said so).
 #
-# MPM: event worker prefork
+# MPM: event
 use strict;
 use warnings;
 use Test::More;

@@ -10,7 +10,7 @@
 # Every process of a build holds a lock that the build took first: the next
 # build of the project has it only when none of them is left.
 #
-# MPM: event worker
+# MPM: event
 use strict;
 use warnings;
 use Test::More;
