@@ -102,6 +102,16 @@ const bl_hole_t *bl_cursor_skipped(const bl_cursor_t *c)
     return c->skipped.to != 0 ? &c->skipped : NULL;
 }
 
+int bl_cursor_is_passing(const bl_cursor_t *c)
+{
+    return c->hole.to != 0 && c->hole.from != c->noted;
+}
+
+bl_stamp_t bl_cursor_noted(const bl_cursor_t *c)
+{
+    return c->noted >= 0 && c->noted == c->offset ? c->noted_id : 0;
+}
+
 void bl_cursor_close(bl_cursor_t **c)
 {
     if (*c != NULL)

@@ -140,6 +140,17 @@ static void put_hole(bl_feed_t *f, apr_uint64_t build, const bl_reader_t *r,
     f->passing = 1;
 }
 
+/* What else is left out is told before anything that came after it (R3). */
+static void put_missing(bl_feed_t *f, bl_reader_t *r)
+{
+    bl_stamp_t from;
+
+    if (!bl_reader_missing(r, &from))
+        return;
+    bl_encoder_gap(f->encoder, bl_reader_at(r), from);
+    f->passing = 1;
+}
+
 /* @return 1: with this record the stream ends */
 static int put_record(bl_feed_t *f, apr_uint64_t build, const bl_record_t *rec)
 {
@@ -361,6 +372,7 @@ static void take_all(bl_feed_t *f, place_t *place, bl_stamp_t watermark)
     apr_uint64_t build = bl_reader_peek(&rec, r, watermark);
     int told = tell_unread(f, r, watermark);
 
+    put_missing(f, r);
     while (build != 0 && !is_full(f)) {
         put_hole(f, build, r, rec);
         put_record(f, build, rec);
@@ -368,6 +380,7 @@ static void take_all(bl_feed_t *f, place_t *place, bl_stamp_t watermark)
         build = bl_reader_peek(&rec, r, watermark);
         if (!told)
             told = tell_unread(f, r, watermark);
+        put_missing(f, r);
     }
     /* What was left out is behind us too. */
     if (!is_held_up(place) && build == 0)

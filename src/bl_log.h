@@ -150,6 +150,13 @@ apr_status_t bl_cursor_next(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);
  */
 const bl_hole_t *bl_cursor_skipped(const bl_cursor_t *c);
 
+/** Has it passed a hole that nobody has told of, and come to the tail, so that
+ * no record stands behind it yet? */
+int bl_cursor_is_passing(const bl_cursor_t *c);
+
+/** Does it stand behind the note of a hole? @return its id; 0: no */
+bl_stamp_t bl_cursor_noted(const bl_cursor_t *c);
+
 /** Read the last record below the tail; the cursor is right behind it, at 0
  * if there is none. @return APR_SUCCESS; APR_EOF: none */
 apr_status_t bl_cursor_last(bl_record_t *rec, bl_cursor_t *c, apr_off_t tail);

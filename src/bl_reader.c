@@ -6,6 +6,11 @@
  * the id of its next record is all that is kept of it. So a place in the past
  * holds what was written at that time, not all that came after it.
  *
+ * Two readers at the same place may know different things: one has read what
+ * is gone for the other. So what is missing is told by the one that sees it
+ * before anything behind it is handed out (R3), and again before the record
+ * behind the hole, for those who came to it in between.
+ *
  * LIMITS        a linear search over the logs for each record: they are the
  *               builds that run now, those that ended behind the place
  */
@@ -24,10 +29,11 @@ typedef struct {
     bl_stamp_t next;     /* ...but then */
     apr_off_t tail;
     int final;
-    int named;      /* in this turn */
-    int begun;      /* some of it was handed out */
-    int has_record; /* record is the next one... */
-    int skipped;    /* ...and stands behind a hole */
+    int named;        /* in this turn */
+    int begun;        /* some of it was handed out */
+    int has_record;   /* record is the next one... */
+    int skipped;      /* the next one stands behind a hole... */
+    bl_stamp_t noted; /* ...whose note has this id, and was handed out; 0 */
     bl_record_t record;
 } source_t;
 
@@ -37,6 +43,8 @@ struct bl_reader_t {
     bl_stamp_t at;
     apr_array_header_t *sources; /* source_t */
     source_t *peeked;
+    int passed;          /* a hole was seen that was not asked for... */
+    int cut;             /* ...and one to which no record will come */
     apr_status_t status; /* of reading, in this turn... */
     apr_uint64_t failed; /* ...and whose log that was */
 };
@@ -71,7 +79,9 @@ static apr_status_t source_open(bl_reader_t *r, source_t *s)
     if (rv != APR_SUCCESS)
         return rv;
     rv = bl_cursor_seek(s->cursor, r->at, s->tail);
-    if (rv != APR_SUCCESS)
+    if (rv == APR_SUCCESS)
+        s->noted = bl_cursor_noted(s->cursor);
+    else
         bl_cursor_close(&s->cursor);
     return rv;
 }
@@ -80,6 +90,7 @@ static apr_status_t source_open(bl_reader_t *r, source_t *s)
  * why it cannot be opened or read */
 static apr_status_t source_peek(bl_reader_t *r, source_t *s)
 {
+    int knew = s->skipped;
     apr_status_t rv = APR_SUCCESS;
 
     if (s->cursor == NULL)
@@ -88,13 +99,20 @@ static apr_status_t source_peek(bl_reader_t *r, source_t *s)
         rv = bl_cursor_next(&s->record, s->cursor, s->tail);
         if (rv != APR_SUCCESS)
             break;
-        s->skipped |= bl_cursor_skipped(s->cursor) != NULL;
+        s->skipped |= s->noted != 0 || bl_cursor_skipped(s->cursor) != NULL;
         /* A damaged log may go back in its ids: nothing comes twice. */
         s->has_record = s->record.id > r->at;
         /* The note of a hole came too late to tell of it. */
         if (!s->has_record && (s->record.flags & BL_REC_GAP) != 0)
             s->skipped = 1;
     }
+    if (APR_STATUS_IS_EOF(rv) && bl_cursor_is_passing(s->cursor))
+        s->skipped = 1;
+    /* It is new, or has grown since. */
+    if (s->skipped &&
+        (!knew || (s->has_record && s->next != 0 && s->record.id > s->next)))
+        r->passed = 1;
+    s->next = s->has_record ? s->record.id : 0;
     return rv;
 }
 
@@ -103,9 +121,7 @@ static void source_wait(source_t *s)
 {
     if (s->begun)
         return;
-    s->next = s->record.id;
     s->has_record = 0;
-    s->skipped = 0;
     bl_cursor_close(&s->cursor);
 }
 
@@ -186,9 +202,12 @@ void bl_reader_turn(bl_reader_t *r)
     int i;
 
     r->peeked = NULL;
+    r->passed = 0;
     r->status = APR_SUCCESS;
-    for (i = 0; i < r->sources->nelts; i++)
+    for (i = 0; i < r->sources->nelts; i++) {
         source_at(r, i)->named = 0;
+        r->passed |= source_at(r, i)->skipped;
+    }
 }
 
 int bl_reader_has(const bl_reader_t *r, apr_uint64_t build)
@@ -251,8 +270,10 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
             continue;
         rv = source_peek(r, s);
         if (APR_STATUS_IS_EOF(rv)) {
-            if (s->final || !s->named)
+            if (s->final || !s->named) {
+                r->cut |= s->skipped;
                 source_close(s);
+            }
         }
         else if (rv != APR_SUCCESS) {
             if (!source_failed(r, s, rv))
@@ -274,14 +295,45 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *r,
     return best->build;
 }
 
+/* Who was handed the note as the last thing knows. */
+static int is_missing(const bl_reader_t *r, const source_t *s)
+{
+    return s->skipped && (s->noted == 0 || s->noted != r->at);
+}
+
 int bl_reader_skipped(const bl_reader_t *r)
 {
-    return r->peeked != NULL && r->peeked->skipped;
+    return r->peeked != NULL && is_missing(r, r->peeked);
+}
+
+int bl_reader_missing(bl_reader_t *r, bl_stamp_t *from)
+{
+    bl_stamp_t most = 0;
+    int i, holes = r->cut, ends = 0;
+
+    if (!r->passed)
+        return 0;
+    r->passed = 0;
+    r->cut = 0;
+    for (i = 0; i < r->sources->nelts; i++) {
+        const source_t *s = source_at(r, i);
+
+        if (!is_missing(r, s) || s == r->peeked)
+            continue;
+        holes++;
+        ends += s->next != 0;
+        if (s->next > most)
+            most = s->next;
+    }
+    *from = ends == holes ? most : 0;
+    return holes > 0;
 }
 
 void bl_reader_take(bl_reader_t *r)
 {
     r->at = r->peeked->record.id;
+    r->peeked->next = 0;
+    r->peeked->noted = (r->peeked->record.flags & BL_REC_GAP) != 0 ? r->at : 0;
     r->peeked->has_record = 0;
     r->peeked->skipped = 0;
     r->peeked->begun = 1;

@@ -14,7 +14,9 @@
  * R1  open are the logs of which a part was handed out and more may come, and
  *     one more: however many were named
  * R2  a log that was named is read to the tail it had then, or
- * bl_reader_status says that it was not
+ *     bl_reader_status says that it was not
+ * R3  what is missing in a log is known (bl_reader_missing) before anything is
+ *     handed out that came after it
  */
 #ifndef BL_READER_H
 #define BL_READER_H
@@ -80,6 +82,17 @@ apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *reader,
 /** Was something of its log left out before the record that was peeked, which
  * no note tells of? */
 int bl_reader_skipped(const bl_reader_t *reader);
+
+/**
+ * Is anything missing behind the place, in other logs than that of the record
+ * that was peeked? For each chunk, and again when more is seen: viewers may
+ * leave this reader for another one at any record, which has read what is gone
+ * for this one; and what is missing is not missing there.
+ *
+ * @param from  what is missing came before this id; 0: it is not known
+ * @return 1: yes, since the turn began or since it was asked last
+ */
+int bl_reader_missing(bl_reader_t *reader, bl_stamp_t *from);
 
 /** Take the record that was peeked: the reader stands behind it. */
 void bl_reader_take(bl_reader_t *reader);

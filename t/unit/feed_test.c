@@ -307,6 +307,117 @@ static void test_row_taken(void)
     make_builds();
 }
 
+/* ---- what is left out of a log ------------------------------------------ */
+
+#define LONG (BUILDS + 1) /* a build of LONG_LINES, whose end is not there */
+#define LONG_LINES 90
+#define LONG_LINE(n) (LONG * LINES + (n))
+#define SHOWN 85 /* the first line behind the watermark */
+
+static bl_log_t *long_log;
+static apr_off_t long_at[LONG_LINES]; /* where each line begins */
+
+static void make_long(void)
+{
+    char text[TEXT];
+    bl_record_t rec;
+    int n;
+
+    memset(&rec, 0, sizeof(rec));
+    rec.text = text;
+    rec.len = sizeof(text);
+    unlink(bl_log_path(dir, LONG, pool));
+    bl_log_create(&long_log, dir, LONG, pool);
+    bl_table_row_add(table, &row_of[0], LONG, "/srv/demo", "{}");
+    for (n = 0; n < LONG_LINES; n++) {
+        memset(text, '.', sizeof(text));
+        text[apr_snprintf(text, sizeof(text), "line %d", LONG_LINE(n))] = ' ';
+        rec.id = id_of(LONG_LINE(n));
+        long_at[n] = bl_log_end(long_log);
+        bl_log_add(long_log, &rec);
+    }
+    bl_log_commit(long_log);
+    bl_table_row_publish(table, row_of[0], bl_log_tail(long_log), rec.id);
+    /* Something else waits to be written. */
+    bl_table_publish(table, id_of(LONG_LINE(SHOWN)) - 1);
+}
+
+static bl_hole_t leave_out(int from, int to)
+{
+    bl_hole_t hole;
+
+    hole.from = long_at[from];
+    hole.to = long_at[to];
+    if (bl_log_punch(long_log, &hole) != APR_SUCCESS) {
+        printf("Bail out! no holes on this file system\n");
+        exit(1);
+    }
+    return hole;
+}
+
+static void unmake_long(bl_feed_t *feed)
+{
+    bl_feed_destroy(&feed);
+    bl_log_close(&long_log);
+    make_builds();
+}
+
+/* One viewer goes ahead, with what its reader had read before it was left out.
+ * The other one was cut off on the way. */
+static void test_left_out(void)
+{
+    bl_feed_t *feed = feed_of_all();
+    viewer_t ahead = viewer_at(feed, LONG_LINE(0)), v;
+
+    make_long();
+    next_chunk(&ahead);
+    leave_out(60, 88);
+    while (next_chunk(&ahead))
+        ;
+    is_u64((apr_uint64_t)ahead.next, LONG_LINE(SHOWN), "one is ahead");
+    v = viewer_at(feed, LONG_LINE(70));
+    while (next_chunk(&v))
+        ;
+    bl_table_publish(table, id_of(LONG_LINE(LONG_LINES)) - 1);
+    while (next_chunk(&v))
+        ;
+    is_u64((apr_uint64_t)v.silent, 0,
+           "the other one has not what it had: it is told");
+    ok(v.next == LONG_LINE(LONG_LINES) && v.again == 0, "and goes on");
+    unmake_long(feed);
+}
+
+/* One viewer is told by the note of the log, and goes on to where the other
+ * one is, who had all up to there. */
+static void test_noted(void)
+{
+    bl_feed_t *feed = feed_of_all();
+    viewer_t behind = viewer_at(feed, LONG_LINE(0)),
+             v = viewer_at(feed, LONG_LINE(SHOWN));
+    bl_record_t note;
+    bl_hole_t hole;
+
+    make_long();
+    hole = leave_out(60, 88);
+    memset(&note, 0, sizeof(note));
+    note.id = id_of(LONG_LINE(60)) - 5;
+    note.flags = BL_REC_NOTE | BL_REC_GAP;
+    note.text = "left out";
+    note.len = strlen(note.text);
+    bl_log_fill(long_log, &hole, &note);
+    while (next_chunk(&behind))
+        ;
+    is_u64((apr_uint64_t)behind.gaps, 0, "one is told by the note");
+    v.at = behind.at;
+    bl_table_publish(table, id_of(LONG_LINE(LONG_LINES)) - 1);
+    while (next_chunk(&v))
+        ;
+    is_u64((apr_uint64_t)v.silent, 0,
+           "the other one was not: it is told of a gap");
+    ok(v.next == LONG_LINE(LONG_LINES) && v.again == 0, "and goes on");
+    unmake_long(feed);
+}
+
 int main(void)
 {
     int build;
@@ -326,7 +437,9 @@ int main(void)
     test_removed();
     test_removed_at_rest();
     test_row_taken();
-    for (build = 1; build <= BUILDS; build++)
+    test_left_out();
+    test_noted();
+    for (build = 1; build <= LONG; build++)
         unlink(bl_log_path(dir, (apr_uint64_t)build, pool));
     rmdir(dir);
     apr_terminate();

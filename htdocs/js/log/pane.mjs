@@ -47,6 +47,7 @@ export class LogPane {
   #record = null;
   #lastId = '';
   #waiting = null; // lines that came while the log is opened, or a gap is closed
+  #gapFrom = null; // id behind the last gap that was shown
   #healed = null; // promise: the gap is closed; rejects if it could not be
 
   constructor(element, { t, fetchWindow, settings }) {
@@ -104,12 +105,15 @@ export class LogPane {
     this.#view.grown();
   }
 
-  /** Lines are missing in the stream: in a build they are fetched. */
-  gap() {
+  /** Lines are missing in the stream: in a build they are fetched. Of all builds
+   * it may be said again until the line behind them comes. */
+  gap(data) {
     if (this.#build !== null) {
       if (this.#waiting === null) this.#mend();
       return;
     }
+    if (data.from && data.from === this.#gapFrom) return;
+    this.#gapFrom = data.from;
     this.#model.take({ text: this.#t('log.gap'), note: true, gap: true, stream: 'stdout' });
     this.#view.grown();
   }
