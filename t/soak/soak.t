@@ -254,6 +254,8 @@ sub calm
     in_time(3, 'all connections end', sub { !connections($s) });
     look_at_threads();
     in_time(3, 'all connections end', sub { !connections($s) });
+    # A connection is closed before what was read for it is.
+    in_time(4, 'all logs are closed', sub { !map { @{ $_->{logs} } } values %{ sample($s)->{who} } });
     my @orders = glob $s->state . '/queue/*';
     wrong(5, "nothing waits, and there is @orders") if @orders;
     push @samples, sample($s);
