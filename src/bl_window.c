@@ -220,10 +220,9 @@ static apr_status_t stand_behind(bl_window_t *w, apr_off_t offset,
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (w->marks != NULL) {
-        bl_marks_clear(&made, w->marks->spacing);
+    bl_marks_clear(&made, w->marks != NULL ? w->marks->spacing : 0);
+    if (w->marks != NULL)
         w->making = &made;
-    }
     /* From here on, so that a hole before it is not counted now and then left
      * out. */
     stand_at(w, begin.offset, 1);
