@@ -79,8 +79,8 @@ apr_status_t bl_reader_name(bl_reader_t *reader, apr_uint64_t build,
 apr_uint64_t bl_reader_peek(const bl_record_t **rec, bl_reader_t *reader,
                             bl_stamp_t up_to);
 
-/** Was something of its log left out before the record that was peeked, which
- * no note tells of? */
+/** Was something of its log left out before the record that was peeked? Not
+ * said when the note of that was taken last. */
 int bl_reader_skipped(const bl_reader_t *reader);
 
 /**

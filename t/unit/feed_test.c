@@ -317,7 +317,8 @@ static void test_row_taken(void)
 static bl_log_t *long_log;
 static apr_off_t long_at[LONG_LINES]; /* where each line begins */
 
-static void make_long(void)
+/* Its row says that it can be read up to line shown. */
+static void make_long(int shown)
 {
     char text[TEXT];
     bl_record_t rec;
@@ -337,7 +338,9 @@ static void make_long(void)
         bl_log_add(long_log, &rec);
     }
     bl_log_commit(long_log);
-    bl_table_row_publish(table, row_of[0], bl_log_tail(long_log), rec.id);
+    bl_table_row_publish(
+        table, row_of[0],
+        shown < LONG_LINES ? long_at[shown] : bl_log_tail(long_log), rec.id);
     /* Something else waits to be written. */
     bl_table_publish(table, id_of(LONG_LINE(SHOWN)) - 1);
 }
@@ -369,7 +372,7 @@ static void test_left_out(void)
     bl_feed_t *feed = feed_of_all();
     viewer_t ahead = viewer_at(feed, LONG_LINE(0)), v;
 
-    make_long();
+    make_long(LONG_LINES);
     next_chunk(&ahead);
     leave_out(60, 88);
     while (next_chunk(&ahead))
@@ -397,7 +400,7 @@ static void test_noted(void)
     bl_record_t note;
     bl_hole_t hole;
 
-    make_long();
+    make_long(LONG_LINES);
     hole = leave_out(60, 88);
     memset(&note, 0, sizeof(note));
     note.id = id_of(LONG_LINE(60)) - 5;
@@ -415,6 +418,38 @@ static void test_noted(void)
     is_u64((apr_uint64_t)v.silent, 0,
            "the other one was not: it is told of a gap");
     ok(v.next == LONG_LINE(LONG_LINES) && v.again == 0, "and goes on");
+    unmake_long(feed);
+}
+
+/* The hole reaches to where the log may be read: nothing stands behind it. */
+static void test_to_the_tail(int final)
+{
+    bl_feed_t *feed = feed_of_all();
+    viewer_t v = viewer_at(feed, LONG_LINE(0));
+    int before = descriptors();
+
+    make_long(88);
+    leave_out(60, 88);
+    if (final)
+        bl_table_row_set(table, row_of[0], 1, "{}");
+    while (next_chunk(&v))
+        ;
+    is_u64((apr_uint64_t)v.next, LONG_LINE(60), "%s: all before the hole",
+           final ? "a log that ends in a hole" : "its tail is in a hole");
+    is_u64((apr_uint64_t)v.gaps, 1, "and a gap before anything else");
+    ok(v.at == id_of(LONG_LINE(SHOWN)) - 1, "it is passed");
+    if (final)
+        is_u64((apr_uint64_t)descriptors(), (apr_uint64_t)before + 1,
+               "it is not kept open (but by who writes it)");
+    else {
+        bl_table_row_publish(table, row_of[0], bl_log_tail(long_log),
+                             id_of(LONG_LINE(LONG_LINES)) - 10);
+        bl_table_publish(table, id_of(LONG_LINE(LONG_LINES)) - 1);
+        while (next_chunk(&v))
+            ;
+        is_u64((apr_uint64_t)v.silent, 0, "said before the line behind it");
+        is_u64((apr_uint64_t)v.next, LONG_LINE(LONG_LINES), "which comes");
+    }
     unmake_long(feed);
 }
 
@@ -439,6 +474,8 @@ int main(void)
     test_row_taken();
     test_left_out();
     test_noted();
+    test_to_the_tail(0);
+    test_to_the_tail(1);
     for (build = 1; build <= LONG; build++)
         unlink(bl_log_path(dir, (apr_uint64_t)build, pool));
     rmdir(dir);
